@@ -1,0 +1,221 @@
+package provider
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// The file is TOML. It is read through go-toml's token level and not into
+// structs, for two reasons: every error, also of meaning (an id given twice, an
+// operator that does not exist), can name its line; and it takes a quarter of
+// the time, which every start of the command pays.
+
+// item is a word of the file and where it stands.
+type item struct {
+	text string
+	at   int // byte offset
+}
+
+// table is one [table] or [[table]] with its keys, which must be known.
+type table struct {
+	name   string // "operator", "operator.brand", ..., "source.KEY" as "source"
+	key    item   // of a source: its key
+	at     int
+	values []keyValue
+}
+
+type keyValue struct {
+	key  item
+	kind unstable.Kind
+	word item   // String, Integer, Bool
+	list []item // Array
+}
+
+// document reads tables in the order of the file and gives each to take when it
+// is whole. The first table is "", the keys before any header.
+type document struct {
+	parser unstable.Parser
+	data   []byte
+}
+
+func (d *document) line(at int) int {
+	n := 1
+	for _, b := range d.data[:min(at, len(d.data))] {
+		if b == '\n' {
+			n++
+		}
+	}
+	return n
+}
+
+// errorf is an error that names the line.
+func (d *document) errorf(at int, format string, args ...any) error {
+	return fmt.Errorf("read providers: line %d: %w", d.line(at), fmt.Errorf(format, args...))
+}
+
+func (d *document) each(take func(*table) error) error {
+	d.parser.Reset(d.data)
+	current := &table{}
+	for d.parser.NextExpression() {
+		e := d.parser.Expression()
+		if e.Kind == unstable.KeyValue {
+			v, err := d.keyValue(e)
+			if err != nil {
+				return err
+			}
+			for _, other := range current.values {
+				if other.key.text == v.key.text {
+					return d.errorf(v.key.at, "key %q stands twice in this table: merge the two", v.key.text)
+				}
+			}
+			current.values = append(current.values, v)
+			continue
+		}
+		if err := take(current); err != nil {
+			return err
+		}
+		next, err := d.header(e)
+		if err != nil {
+			return err
+		}
+		next.values = current.values[:0] // take keeps no table
+		current = next
+	}
+	if err := d.parser.Error(); err != nil {
+		at := len(d.data)
+		var pe *unstable.ParserError
+		if errors.As(err, &pe) && len(pe.Highlight) > 0 {
+			at = int(d.parser.Range(pe.Highlight).Offset)
+		}
+		return d.errorf(at, "this is no TOML: %w", err)
+	}
+	return take(current)
+}
+
+// header reads [source.KEY], [[operator]] and [[operator.PART]].
+func (d *document) header(e *unstable.Node) (*table, error) {
+	var parts []item
+	for it := e.Key(); it.Next(); {
+		parts = append(parts, d.word(it.Node()))
+	}
+	t := &table{at: parts[0].at}
+	switch {
+	case e.Kind == unstable.Table && len(parts) == 2 && parts[0].text == "source":
+		t.name, t.key = "source", parts[1]
+	case e.Kind == unstable.ArrayTable && len(parts) == 1 && parts[0].text == "operator":
+		t.name = "operator"
+	case e.Kind == unstable.ArrayTable && len(parts) == 2 && parts[0].text == "operator" &&
+		slices.Contains([]string{"brand", "link", "limit"}, parts[1].text):
+		t.name = "operator." + parts[1].text
+	default:
+		return nil, d.errorf(t.at, "unknown table: use [source.KEY], [[operator]], [[operator.brand]], [[operator.link]] or [[operator.limit]]")
+	}
+	return t, nil
+}
+
+func (d *document) word(n *unstable.Node) item {
+	return item{text: string(n.Data), at: int(n.Raw.Offset)}
+}
+
+func (d *document) keyValue(e *unstable.Node) (keyValue, error) {
+	var v keyValue
+	for it := e.Key(); it.Next(); {
+		if v.key.text != "" {
+			return v, d.errorf(v.key.at, "dotted key at %q: write a table of its own", v.key.text)
+		}
+		v.key = d.word(it.Node())
+	}
+	n := e.Value()
+	v.kind = n.Kind
+	switch n.Kind {
+	case unstable.String, unstable.Integer, unstable.Bool:
+		v.word = d.word(n)
+	case unstable.Array:
+		count := 0
+		for it := n.Children(); it.Next(); {
+			if it.Node().Kind != unstable.Comment {
+				count++
+			}
+		}
+		v.list = make([]item, 0, count)
+		for it := n.Children(); it.Next(); {
+			c := it.Node()
+			if c.Kind == unstable.Comment {
+				continue
+			}
+			if c.Kind != unstable.String {
+				return v, d.errorf(v.key.at, "the list %q has something else than strings: write each entry in quotes", v.key.text)
+			}
+			v.list = append(v.list, d.word(c))
+		}
+	default:
+		return v, d.errorf(v.key.at, "the value of %q is a %s: use a string, a whole number, true or false, or a list of strings", v.key.text, n.Kind)
+	}
+	return v, nil
+}
+
+// into puts the values of a table into the fields, each a *string, *item,
+// *[]item, *int or *bool; a key without a field is an error.
+func (d *document) into(t *table, fields map[string]any) error {
+	for _, v := range t.values {
+		field, ok := fields[v.key.text]
+		if !ok {
+			return d.errorf(v.key.at, "unknown key %q: use one of %s", v.key.text, keys(fields))
+		}
+		if err := d.put(v, field); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *document) put(v keyValue, field any) error {
+	want := ""
+	switch f := field.(type) {
+	case *item:
+		if *f = v.word; v.kind != unstable.String {
+			want = "a string"
+		}
+	case *string:
+		if *f = v.word.text; v.kind != unstable.String {
+			want = "a string"
+		}
+	case *[]item:
+		if *f = v.list; v.kind != unstable.Array {
+			want = "a list of strings"
+		}
+	case *bool:
+		if *f = v.word.text == "true"; v.kind != unstable.Bool {
+			want = "true or false"
+		}
+	case *int:
+		n, err := strconv.Atoi(v.word.text)
+		if *f = n; v.kind != unstable.Integer || err != nil || n < 1 || n > maxNumber {
+			want = fmt.Sprintf("a whole number from 1 to %d", maxNumber)
+		}
+	}
+	if want != "" {
+		return d.errorf(v.key.at, "the value of %q is wrong: write %s", v.key.text, want)
+	}
+	return nil
+}
+
+func keys(fields map[string]any) string {
+	var names []string
+	for k := range fields {
+		names = append(names, k)
+	}
+	slices.Sort(names)
+	s := ""
+	for i, n := range names {
+		if i > 0 {
+			s += ", "
+		}
+		s += n
+	}
+	return s
+}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/postroad/postroad/mail"
 )
 
 func read(t *testing.T, name string) string {
@@ -53,6 +55,22 @@ func TestArchitectureNamesEveryPackage(t *testing.T) {
 	for _, places := range order {
 		if want := "    " + strings.Join(places, "  ") + "\n"; !strings.Contains(text[i:], want) {
 			t.Errorf("docs/architecture.md, import order: lacks the line %q of house_test.go", want)
+		}
+	}
+}
+
+// docs/classes.md has each class with the defaults that the code gives it.
+func TestClassesAreDocumented(t *testing.T) {
+	text := read(t, "docs/classes.md")
+	for _, class := range mail.Classes {
+		row := regexp.MustCompile("(?m)^\\| `" + string(class) + "` \\| [^|]+ \\| ([a-z-]+) \\| ([a-z-]+) \\|").FindStringSubmatch(text)
+		if row == nil {
+			t.Errorf("docs/classes.md has no row for %s", class)
+			continue
+		}
+		if mail.Retry(row[1]) != class.Retry() || mail.Actor(row[2]) != class.Actor() {
+			t.Errorf("docs/classes.md gives %s retry %s and actor %s, the code %s and %s",
+				class, row[1], row[2], class.Retry(), class.Actor())
 		}
 	}
 }

@@ -356,7 +356,7 @@ func TestRulesFindFaults(t *testing.T) {
 		{"files and functions are short", "mail/a.go", comment + "package x\n" + strings.Repeat("\n", 699), "701 lines"},
 		{"files and functions are short", "mail/a_test.go", comment + "package x\n" + strings.Repeat("\n", 700), ""},
 		{"files and functions are short", "mail/a.go", body(strings.Repeat("\n", 79)), "f has 82 lines"},
-		{"files and functions are short", "mail/a.go", body("_ = func() {" + strings.Repeat("\n", 80) + "}"), "function literal"},
+		{"files and functions are short", "mail/a.go", comment + "package x\n\nvar f = func() {" + strings.Repeat("\n", 80) + "}\n", "function literal"},
 		{"files and functions are short", "mail/a.go", body(strings.Repeat("\n", 77)), ""},
 		{"no sentence for users in code", "explain/a.go", body(`print("Yahoo closed the connection")`), "sentence"},
 		{"no sentence for users in code", "cmd/postroad/a.go", body("x := \"Yahoo \" + name + ` closed the`"), "sentence"},

@@ -1,0 +1,167 @@
+// Package maillog reads single lines of the logs that mail servers write:
+// Postfix and Exim whole, and the delivery lines of Sendmail, OpenSMTPD,
+// KumoMTA and qmail, so that a line pasted into a terminal is recognised too.
+//
+// One line comes in; one delivery attempt (or one refusal of ours) goes out, as
+// a body for the event record, with the time, the host and the service that the
+// log names. Nothing is kept between lines and nothing survives a crash: what
+// several lines say together (Message-ID, sender, attempt number) is put
+// together by whoever reads the file. It is used by explain for one pasted
+// line, and later by the reader of whole logs.
+//
+// The scanner is written by hand because logs have millions of lines: no
+// regular expressions, and every string of the result is a piece of the line
+// that was given. Who keeps a result for long, and reads into a buffer that is
+// used again or a large block, clones the strings.
+package maillog
+
+import (
+	"time"
+
+	"github.com/postroad/postroad/event"
+	"github.com/postroad/postroad/mail"
+)
+
+// MaxLine is the longest line that is looked at, in bytes; the rest is cut.
+// Syslog daemons cut at 1 to 8 KiB, Exim's own log at 8 KiB.
+const MaxLine = 64 << 10
+
+// The formats, as they stand in [event.Origin].
+const (
+	FormatPostfix   = "postfix-log"
+	FormatExim      = "exim-log"
+	FormatSendmail  = "sendmail-log"
+	FormatOpenSMTPD = "opensmtpd-log"
+	FormatKumoMTA   = "kumomta-log"
+	FormatQmail     = "qmail-log"
+)
+
+// Kind is what sort of fact a line tells.
+type Kind string
+
+// The kinds of line.
+const (
+	// KindDelivery is the result of an attempt for one recipient.
+	KindDelivery Kind = "delivery"
+	// KindSession is what happened with one remote host before the result is
+	// known: the next host may still take the mail. It names no recipient.
+	KindSession Kind = "session"
+	// KindSuspended is a result without an attempt: the MTA did not try because
+	// an earlier attempt failed (Postfix's error and retry services, Exim's
+	// "retry time not reached"). The text is that of the earlier attempt.
+	KindSuspended Kind = "suspended"
+	// KindExpired says that the MTA gave up a whole message. It names no recipient.
+	KindExpired Kind = "expired"
+	// KindProbe is the result of an address verification: no mail was sent.
+	KindProbe Kind = "probe"
+	// KindRefusal is our own refusal of a mail that somebody wanted to give us.
+	KindRefusal Kind = "refusal"
+)
+
+// Direction is which way the mail was to go.
+type Direction string
+
+// The directions.
+const (
+	// Outbound: out of our queue, also into a local mailbox.
+	Outbound Direction = "outbound"
+	// Inbound: towards us. The remote host of the attempt is the client, HELO
+	// is its name, the reply is ours.
+	Inbound Direction = "inbound"
+)
+
+// Line is what one log line says. Its strings refer into the line.
+type Line struct {
+	Time      time.Time // as the log has it, in its zone; zero where there is none
+	Host      string    // the host that wrote the line, as it calls itself
+	Service   string    // "postfix/smtp", "postfix-out/relay/smtp", "exim"; "" if not said
+	PID       int
+	Origin    event.Origin
+	Kind      Kind
+	Direction Direction
+	Status    string        // the log's own word: "deferred", "==", "milter-reject"
+	Enhanced  mail.Enhanced // the log's own code (dsn=), outside the text
+	// Diagnostic is the text of the result, wrappers and all ("host X[ip] said:
+	// 550 ..."), without the brackets that the log puts round it.
+	Diagnostic string
+	Router     string        // Exim's router
+	BeforeQ    time.Duration // Postfix delays=: before the queue manager had it
+	InQ        time.Duration // ... waiting in the queue manager
+	Took       time.Duration // the attempt itself: set-up and transmission
+	Attempt    *event.Attempt
+}
+
+// Event gives the line as an event; raw is the line as it was read, which makes
+// the id.
+func (l Line) Event(raw string) event.Event {
+	return event.Event{
+		ID:     event.ID(l.Host, []byte(raw), 0),
+		Time:   l.Time.UTC(),
+		Origin: l.Origin,
+		Body:   l.Attempt,
+	}
+}
+
+// ParseLine reads one line. ok is false if it tells neither of a delivery nor
+// of a refusal; most lines of a log do not. year is the year of timestamps that
+// have none, 0 for the latest year that does not put the line in the future;
+// loc is the zone of timestamps that have none, nil for UTC.
+func ParseLine(line string, year int, loc *time.Location) (l Line, ok bool) {
+	if len(line) > MaxLine {
+		line = line[:MaxLine]
+	}
+	line = trim(line)
+	if len(line) < 12 {
+		return Line{}, false
+	}
+	if line[0] == '{' {
+		return parseJSON(line, year, loc)
+	}
+	p := cutPrefix(line, year, loc)
+	l.Time, l.Host, l.Service, l.PID = p.time, p.host, p.tag, p.pid
+	if !parseMessage(&l, p, year, loc) {
+		return Line{}, false
+	}
+	l.Origin.Host = l.Host
+	if l.Direction == "" {
+		l.Direction = Outbound
+	}
+	finish(l.Attempt, &l)
+	return l, true
+}
+
+// parseMessage tells the formats apart by the shape of the message, not by the
+// tag: service names are the user's own.
+func parseMessage(l *Line, p prefix, year int, loc *time.Location) bool {
+	s := p.rest
+	if s == "" {
+		return false
+	}
+	if eximPrefix(l, &s, year, loc) {
+		return parseExim(l, s)
+	}
+	if parsePostfix(l, s, p.tag != "") {
+		return true
+	}
+	return parseSendmail(l, s) || parseOpenSMTPD(l, s) || parseQmail(l, s)
+}
+
+// finish fills what is the same for every format: the reply's code and text.
+func finish(a *event.Attempt, l *Line) {
+	if l.Diagnostic == "" {
+		if a.Reply.Enhanced == "" && !l.Enhanced.IsZero() {
+			a.Reply.Enhanced = l.Enhanced.String()
+		}
+		return
+	}
+	code, e, at := findReply(l.Diagnostic)
+	a.Reply.Code = code
+	if code == 0 || at < 0 || e == "" {
+		e = ""
+		if !l.Enhanced.IsZero() {
+			e = l.Enhanced.String()
+		}
+	}
+	a.Reply.Enhanced = e
+	a.Reply.Lines = []string{l.Diagnostic}
+}

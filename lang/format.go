@@ -1,0 +1,89 @@
+package lang
+
+import (
+	"strings"
+	"time"
+
+	"golang.org/x/text/number"
+)
+
+// Number groups the digits of n as the language does: 1,204 or 1 204.
+func (c *Catalogue) Number(n int) string {
+	if n > -1000 && n < 1000 {
+		return c.small(n)
+	}
+	return c.printer.Sprint(number.Decimal(n))
+}
+
+// small writes a number without groups; it spares the formatter of x/text,
+// which is slow to start.
+func (c *Catalogue) small(n int) string {
+	if n < 0 {
+		return "-" + c.small(-n)
+	}
+	var b [3]byte
+	i := len(b)
+	for {
+		i--
+		b[i] = byte('0' + n%10)
+		if n /= 10; n == 0 {
+			return string(b[i:])
+		}
+	}
+}
+
+// Confidence writes a probability with two digits and the language's decimal
+// mark: 0.93 or 0,93.
+func (c *Catalogue) Confidence(p float64) string {
+	hundredths := int(p*100 + 0.5)
+	s := c.small(hundredths / 100)
+	rest := c.small(hundredths % 100)
+	if len(rest) == 1 {
+		rest = "0" + rest
+	}
+	mark := ","
+	if c.tag.String() == "en" {
+		mark = "."
+	}
+	return s + mark + rest
+}
+
+// Duration writes d in words of two units at most: "3 h 10 min", "2 d 4 h".
+// The unit signs are those of the SI and are the same in all six languages but
+// for the day, which is a text of the catalogue.
+func (c *Catalogue) Duration(d time.Duration) string {
+	if d < 0 {
+		return "-" + c.Duration(-d)
+	}
+	units := []struct {
+		size time.Duration
+		sign string
+	}{{24 * time.Hour, c.Text("unit.day", nil)}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}}
+	var parts []string
+	for _, u := range units {
+		n := d / u.size
+		d -= n * u.size
+		if n > 0 {
+			parts = append(parts, c.Number(int(n))+" "+u.sign)
+		}
+		if len(parts) == 2 || len(parts) == 1 && n == 0 {
+			break
+		}
+	}
+	if len(parts) == 0 {
+		return "0 s"
+	}
+	return strings.Join(parts, " ")
+}
+
+// List joins names as the language lists them: "a, b and c".
+func (c *Catalogue) List(items []string) string {
+	switch len(items) {
+	case 0:
+		return ""
+	case 1:
+		return items[0]
+	}
+	last := len(items) - 1
+	return c.Text("list.last", Args{"Head": strings.Join(items[:last], ", "), "Last": items[last]})
+}

@@ -1,0 +1,294 @@
+package diagnose
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/postroad/postroad/mail"
+)
+
+// Keys of the reasons that a diagnosis gives, see lang/catalogue/why.en.toml.
+// Each speaks of one piece of the evidence.
+const (
+	whyToken      = "why.token"            // the words that only this provider writes
+	whyProvider   = "why.provider-text"    // words that this provider is known to write
+	whyText       = "why.rule-text"        // words whose meaning is known
+	whyOwn        = "why.own-rule"         // the operator's own rule
+	whyCode       = "why.code-only"        // nothing but the code is known
+	whyInner      = "why.inner-reply"      // the inner reply decided
+	whyOuter      = "why.outer-reply"      // the inner reply says nothing, an outer one decided
+	whyTempInside = "why.temporary-inside" // a temporary reply under a permanent one
+	whyNoRemote   = "why.no-remote"        // the sending side's words
+	whyUnknown    = "why.unknown-text"     // no rule knows the text
+	whyNothing    = "why.no-text"          // there is no text
+	whySynthetic  = "why.synthetic"        // we wrote it ourselves
+)
+
+// outerDiscount is how much less a verdict is worth that an outer layer gave:
+// it summarises, and may do so wrongly.
+const outerDiscount = 0.85
+
+// answer is what one layer says by itself.
+type answer struct {
+	rule  *Rule
+	class mail.Class
+}
+
+// Diagnose says what the reply means. It is a pure function of the evidence and
+// the rules.
+func (e *Engine) Diagnose(ev Evidence) mail.Diagnosis {
+	if strings.Contains(ev.Text, mail.SyntheticMark) {
+		return synthetic(ev)
+	}
+	layers := Peel(ev.Text)
+	if len(layers) == 0 {
+		return e.diagnoseStatus(ev)
+	}
+	subjects := make([]subject, len(layers))
+	answers := make([]answer, len(layers))
+	rules := e.providers(ev.Provider)
+	for i := range layers {
+		subjects[i] = e.subject(&layers[i], ev, i == len(layers)-1)
+		answers[i] = e.ask(&subjects[i], rules, layers[i].spoke(ev, len(layers)))
+	}
+	at := decide(answers)
+	if at < 0 {
+		for i := len(layers) - 1; i >= 0 && at < 0; i-- {
+			if answers[i].rule != nil {
+				continue
+			}
+			answers[i] = e.fallback(&subjects[i])
+			if says(answers, i) {
+				at = i
+			}
+		}
+	}
+	if at < 0 {
+		at = len(layers) - 1
+	}
+	return verdict(ev, layers, subjects, answers, at)
+}
+
+// subject makes the line on which the rules look. The report's own status is
+// the innermost layer's where that has no code at all.
+func (e *Engine) subject(l *Layer, ev Evidence, innermost bool) subject {
+	s := subject{line: canonical(l.Reply), outcome: l.Reply.Outcome()}
+	if s.outcome == "" && innermost {
+		s.outcome = mail.OutcomeOf(0, ev.Status)
+	}
+	if innermost && l.Reply.Enhanced.IsZero() {
+		s.status = ev.Status
+	}
+	return s
+}
+
+// spoke combines what the wrapper says with what the evidence says; the latter
+// is about the outermost words.
+func (l *Layer) spoke(ev Evidence, layers int) Spoke {
+	switch {
+	case l.Remote:
+		return Remote
+	case l.Local:
+		return Local
+	case layers == 1:
+		return ev.Spoke
+	}
+	return SpokeUnknown
+}
+
+// providers gives the operators whose rules are asked: the provider and those
+// whose texts it also writes.
+func (e *Engine) providers(operator string) []string {
+	if operator == "" {
+		return nil
+	}
+	ids := []string{operator}
+	if e.texts != nil {
+		ids = append(ids, e.texts(operator)...)
+	}
+	return ids
+}
+
+// ask runs the tiers on one subject, all but the fallback.
+func (e *Engine) ask(s *subject, providers []string, spoke Spoke) answer {
+	for _, t := range order(spoke) {
+		for _, r := range e.rules {
+			if asked(r, t, providers) && r.fits(s) {
+				return answer{r, r.Class}
+			}
+		}
+	}
+	return answer{nil, mail.Unknown}
+}
+
+// turn is one round of questions; see the order in the package's rules/README.
+type turn uint8
+
+const (
+	turnOwn turn = iota
+	turnProvider
+	turnToken
+	turnGeneric
+	turnLocal
+	turnFallback
+)
+
+var remoteOrder = [...]turn{turnOwn, turnProvider, turnToken, turnGeneric, turnLocal}
+var localOrder = [...]turn{turnOwn, turnProvider, turnToken, turnLocal, turnGeneric}
+
+func order(spoke Spoke) [5]turn {
+	if spoke == Local {
+		return localOrder
+	}
+	return remoteOrder
+}
+
+// asked reports whether the rule has its say in the turn.
+func asked(r *Rule, t turn, providers []string) bool {
+	if r.Own != (t == turnOwn) {
+		return false
+	}
+	switch t {
+	case turnOwn:
+		return r.Provider == "" || r.Token || slices.Contains(providers, r.Provider)
+	case turnProvider:
+		return r.Tier == TierProvider && slices.Contains(providers, r.Provider)
+	case turnToken:
+		return r.Tier == TierProvider && r.Token
+	case turnGeneric:
+		return r.Tier == TierGeneric
+	case turnLocal:
+		return r.Tier == TierLocal
+	}
+	return r.Tier == TierFallback
+}
+
+// fallback judges by the code alone.
+func (e *Engine) fallback(s *subject) answer {
+	f := *s
+	if !s.status.IsZero() {
+		f.line = s.status.String() + " " + s.line
+	}
+	for _, r := range e.rules {
+		if asked(r, turnFallback, nil) && r.fits(&f) {
+			return answer{r, r.Class}
+		}
+	}
+	return answer{nil, mail.Unknown}
+}
+
+// decide gives the layer whose answer counts, -1 if none says anything: the
+// innermost that does.
+func decide(answers []answer) int {
+	for i := len(answers) - 1; i >= 0; i-- {
+		if says(answers, i) {
+			return i
+		}
+	}
+	return -1
+}
+
+// says reports whether the layer's answer can be the verdict. "Expired" is one
+// only where nothing is inside.
+func says(answers []answer, i int) bool {
+	return answers[i].class != mail.Unknown && (answers[i].class != mail.Expired || i == len(answers)-1)
+}
+
+// verdict puts the answer of layer at into words.
+func verdict(ev Evidence, layers []Layer, subjects []subject, answers []answer, at int) mail.Diagnosis {
+	last := len(layers) - 1
+	a := answers[at]
+	d := mail.Diagnosis{Class: a.class, Stage: layers[at].Stage, Chain: make([]mail.Link, len(layers))}
+	if d.Stage == mail.StageUnknown && last == 0 {
+		d.Stage = ev.Stage
+	}
+	for i := range layers {
+		r := layers[i].Reply
+		d.Chain[i] = mail.Link{Code: r.Code, Enhanced: r.Enhanced, Text: r.Text(), Class: answers[i].class}
+	}
+	d.Why = make([]mail.Reason, 0, 3)
+	inner := subjects[last].line
+	switch {
+	case last > 0 && at == last && subjects[0].outcome == mail.Permanent && subjects[last].outcome == mail.Temporary:
+		d.Why = append(d.Why, mail.Reason{Key: whyTempInside, Fragment: inner})
+	case last > 0 && at == last:
+		d.Why = append(d.Why, mail.Reason{Key: whyInner, Fragment: inner})
+	case at < last:
+		d.Why = append(d.Why, mail.Reason{Key: whyOuter, Fragment: subjects[at].line})
+	}
+	if a.rule == nil {
+		d.Retry, d.Actor = mail.RetryByCode(subjects[at].outcome), mail.Unknown.Actor()
+		d.Why = append(d.Why, mail.Reason{Key: whyUnknown, Fragment: subjects[at].line})
+		return d
+	}
+	apply(&d, a.rule, &subjects[at])
+	if at < last {
+		d.Confidence *= outerDiscount
+	}
+	if layers[at].Local || last == 0 && ev.Spoke == Local {
+		d.Why = append(d.Why, mail.Reason{Key: whyNoRemote, Fragment: subjects[at].line})
+	}
+	return d
+}
+
+// apply takes over what the rule says.
+func apply(d *mail.Diagnosis, r *Rule, s *subject) {
+	d.Rule, d.Contributing, d.Confidence, d.Advice = r.ID, r.Contributing, r.confidence(), r.Advice
+	d.Retry, d.Actor = r.Retry, r.Actor
+	if d.Retry == "" {
+		d.Retry = r.Class.Retry()
+		if r.Class == mail.Unknown {
+			d.Retry = mail.RetryByCode(s.outcome)
+		}
+	}
+	if d.Actor == "" {
+		d.Actor = r.Class.Actor()
+	}
+	if r.Token {
+		d.Provider = r.Provider
+	}
+	d.Why = append(d.Why, mail.Reason{Key: r.why(), Fragment: s.fragment(r)})
+}
+
+// why is the reason that a rule gives for its verdict.
+func (r *Rule) why() string {
+	switch {
+	case r.Own:
+		return whyOwn
+	case r.Token:
+		return whyToken
+	case r.Tier == TierProvider:
+		return whyProvider
+	case r.Tier == TierFallback:
+		return whyCode
+	}
+	return whyText
+}
+
+// diagnoseStatus judges evidence without a text.
+func (e *Engine) diagnoseStatus(ev Evidence) mail.Diagnosis {
+	s := subject{line: "", outcome: mail.OutcomeOf(0, ev.Status), status: ev.Status}
+	d := mail.Diagnosis{Class: mail.Unknown, Stage: ev.Stage, Retry: mail.RetryByCode(s.outcome), Actor: mail.ActorUnknown}
+	if !ev.Status.IsZero() {
+		s.line = ev.Status.String()
+		s.status = mail.Enhanced{}
+		if a := e.fallback(&s); a.rule != nil {
+			d.Class = a.class
+			apply(&d, a.rule, &s)
+			return d
+		}
+	}
+	d.Why = []mail.Reason{{Key: whyNothing, Fragment: s.line}}
+	return d
+}
+
+// synthetic answers for a text that we wrote ourselves: it says nothing about
+// anybody else.
+func synthetic(ev Evidence) mail.Diagnosis {
+	r := parseReply(tidy(ev.Text))
+	return mail.Diagnosis{
+		Class: mail.Unknown, Stage: ev.Stage, Retry: mail.RetryByCode(r.Outcome()), Actor: mail.ActorUnknown,
+		Why:   []mail.Reason{{Key: whySynthetic, Fragment: mail.SyntheticMark}},
+		Chain: []mail.Link{{Code: r.Code, Enhanced: r.Enhanced, Text: r.Text(), Class: mail.Unknown}},
+	}
+}

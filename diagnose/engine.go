@@ -1,0 +1,128 @@
+package diagnose
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/postroad/postroad/mail"
+)
+
+//go:embed rules/*.toml
+var shipped embed.FS
+
+// Spoke says who wrote a text.
+type Spoke uint8
+
+// The answers; SpokeUnknown where the evidence does not say.
+const (
+	SpokeUnknown Spoke = iota
+	Remote             // a remote host: it is its reply
+	Local              // the sending side: no remote host spoke
+)
+
+// Evidence is one refusal and what is known beside its text.
+type Evidence struct {
+	Text     string        // as the evidence has it, wrappers and all; may be many lines
+	Status   mail.Enhanced // the report's own code, outside the text; zero if there is none
+	Provider string        // operator id of the receiving provider, or ""
+	Spoke    Spoke         // who wrote the text, if something beside it says so
+	Stage    mail.Stage    // in which the attempt ended, if something beside the text says so
+}
+
+// Options are what an engine is made of beside the shipped rules.
+type Options struct {
+	// Rules are the operator's own files. They are asked before the shipped
+	// ones, in this order.
+	Rules []*RuleFile
+	// Texts gives the operators whose texts a provider also writes; may be nil.
+	Texts func(operator string) []string
+}
+
+// Engine answers what a reply means. It never changes once it is made.
+type Engine struct {
+	rules []*Rule // in the order in which they are asked: own, provider, generic, local, fallback
+	own   int     // how many of them are the operator's
+	texts func(string) []string
+}
+
+// Shipped gives the engine with the shipped rules alone, made once.
+func Shipped() (*Engine, error) { return shippedOnce() }
+
+var shippedOnce = sync.OnceValues(func() (*Engine, error) { return New(Options{}) })
+
+// New makes an engine of the shipped rules and those of o.
+func New(o Options) (*Engine, error) {
+	files, err := ShippedRules()
+	if err != nil {
+		return nil, err
+	}
+	return newEngine(o, files)
+}
+
+// ShippedRules reads the rule files that are part of the program.
+func ShippedRules() ([]*RuleFile, error) {
+	names, err := fs.Glob(shipped, "rules/*.toml")
+	if err != nil {
+		return nil, fmt.Errorf("list shipped rules: %w", err)
+	}
+	var files []*RuleFile
+	var faults []error
+	for _, name := range names {
+		data, err := shipped.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("read shipped rules: %w", err)
+		}
+		f, err := ParseRules(strings.TrimPrefix(name, "rules/"), data)
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		files = append(files, f)
+	}
+	return files, errors.Join(faults...)
+}
+
+func newEngine(o Options, files []*RuleFile) (*Engine, error) {
+	e := &Engine{texts: o.Texts}
+	seen := make(map[string]*Rule)
+	add := func(files []*RuleFile, own bool) error {
+		for _, f := range files {
+			for _, r := range f.Rules {
+				if before := seen[r.ID]; before != nil {
+					return fmt.Errorf("%s:%d: rule %q stands in %s:%d already; rename one of them", r.File, r.Line, r.ID, before.File, before.Line)
+				}
+				seen[r.ID] = r
+				r.Own = own
+				e.rules = append(e.rules, r)
+			}
+		}
+		return nil
+	}
+	if err := add(o.Rules, true); err != nil {
+		return nil, err
+	}
+	e.own = len(e.rules)
+	if err := add(files, false); err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(e.rules[e.own:], func(a, b *Rule) int { return int(a.Tier) - int(b.Tier) })
+	return e, nil
+}
+
+// Rules lists the engine's rules in the order in which they are asked.
+func (e *Engine) Rules() []*Rule { return slices.Clone(e.rules) }
+
+// Rule finds a rule by its id, nil if there is none.
+func (e *Engine) Rule(id string) *Rule {
+	for _, r := range e.rules {
+		if r.ID == id {
+			return r
+		}
+	}
+	return nil
+}

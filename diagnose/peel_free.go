@@ -1,0 +1,279 @@
+package diagnose
+
+import (
+	"strings"
+
+	"github.com/postroad/postroad/mail"
+)
+
+// diagnosticType takes off the type of a Diagnostic-Code field (RFC 3464
+// section 2.3.6): "smtp; 550 ...", "X-Postfix; connect to ...". A type other
+// than smtp means that no SMTP reply is quoted as such.
+func diagnosticType(t text) (wrap, bool) {
+	i := strings.IndexByte(t.s, ';')
+	if i <= 0 || i > 24 {
+		return wrap{}, false
+	}
+	kind := trimSpace(t.low[:i])
+	w := wrap{from: 0, inner: t.s[i+1:]}
+	switch {
+	case kind == "smtp" || kind == "lmtp" || kind == "esmtp" || kind == "500":
+		return w, true
+	case strings.HasPrefix(kind, "x-") && nameBytes(kind), kind == "unix", kind == "local":
+		w.local = true
+		if kind == "x-notes" {
+			w.name = "notes"
+		}
+		return w, true
+	}
+	return wrap{}, false
+}
+
+// parentheses takes off the pair in which Postfix's log and queue listings put
+// the whole reason.
+func parentheses(t text) (wrap, bool) {
+	if len(t.s) < 2 || t.s[0] != '(' || t.s[len(t.s)-1] != ')' {
+		return wrap{}, false
+	}
+	depth := 0
+	for i := 0; i < len(t.s)-1; i++ {
+		switch t.s[i] {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		}
+		if depth == 0 {
+			return wrap{}, false
+		}
+	}
+	return wrap{from: 0, inner: t.s[1 : len(t.s)-1]}, true
+}
+
+// addressPrefix takes off the recipient that reports write before the reply:
+// "<a@b>: host mx[ip] said: ...", "a@b: 550 ...".
+func addressPrefix(t text) (wrap, bool) {
+	i := 0
+	for i < len(t.s) && i < mail.MaxAddress && !isSpace(t.s[i]) {
+		i++
+	}
+	word := t.s[:i]
+	if !strings.HasSuffix(word, ":") || strings.Count(word, "@") != 1 {
+		return wrap{}, false
+	}
+	if _, err := mail.ParseAddress(strings.TrimSuffix(word, ":")); err != nil {
+		return wrap{}, false
+	}
+	return wrap{from: 0, inner: t.s[i:]}, trimSpace(t.s[i:]) != ""
+}
+
+// notesTransfer reads Domino's "Error transferring to mx.example.com; 550 ...".
+func notesTransfer(t text) (wrap, bool) {
+	const words = "error transferring to "
+	i := t.has(words)
+	if i < 0 {
+		return wrap{}, false
+	}
+	rest := t.s[i+len(words):]
+	j := strings.IndexByte(rest, ';')
+	if j <= 0 || j > 255 {
+		return wrap{}, false
+	}
+	inner := rest[j+1:]
+	for _, said := range [...]string{"smtp protocol returned a permanent error", "smtp protocol returned a transient error"} {
+		if k := strings.Index(lower(inner), said); k >= 0 {
+			inner = inner[k+len(said):]
+		}
+	}
+	w := wrap{from: i, name: "notes", host: trimSpace(rest[:j]), inner: strings.TrimLeft(inner, " \t\n:;")}
+	w.remote = startsReply(w.inner)
+	w.local = !w.remote
+	return w, w.inner != ""
+}
+
+// quotedTail reads a reply in angle brackets behind a summary, as Amazon SES
+// writes it: "554 4.4.7 Message expired: unable to deliver in 840
+// minutes.<421 4.4.2 Connection timed out>".
+func quotedTail(t text) (wrap, bool) {
+	if len(t.s) == 0 || t.s[len(t.s)-1] != '>' {
+		return wrap{}, false
+	}
+	for i := len(t.s) - 2; i > 0; i-- {
+		if t.s[i] != '<' {
+			continue
+		}
+		inner := t.s[i+1 : len(t.s)-1]
+		if code, _, ok := replyCode(inner); ok && code >= 400 {
+			if outer := outerReply(t.s[:i]); outer != "" {
+				return wrap{from: i, name: "ses", outer: outer, inner: inner}, true
+			}
+		}
+	}
+	return wrap{}, false
+}
+
+// announcements are words that stand before a quoted reply in the free forms:
+// webmail reports, client libraries, ESPs. A reply code must follow.
+var announcements = [...]struct {
+	words, name string
+}{
+	{"the error that the other server returned was:", "gmail"},
+	{"the response from the remote server was:", "gmail"},
+	{"the response was:", "gmail"},
+	{"remote server replied:", ""},
+	{"remote server said:", ""},
+	{"remote host replied:", ""},
+	{"remote mail server replied:", ""},
+	{"remote-mta said:", ""},
+	{"remote mta said:", ""},
+	{"server responded with:", ""},
+	{"responded with code", ""},
+	{"server response:", ""},
+	{"smtp server response:", ""},
+	{"smtp response:", ""},
+	{"smtp error:", ""},
+	{"smtp; error", ""},
+	{"the following reply:", ""},
+	{"reason given:", ""},
+	{"the reason given by the remote server:", ""},
+	{"error message:", ""},
+	{"remote server error:", ""},
+	{"command failed:", "nodemailer"},
+	{"message failed:", "nodemailer"},
+	{"recipients were rejected:", "nodemailer"},
+	{"failed to connect to any candidate hosts:", "kumomta"},
+	{"last response:", ""},
+	{"last error:", ""},
+	{"last smtp error:", ""},
+	{"upstream error:", ""},
+	{"was rejected:", ""},
+	{"message rejected:", ""},
+}
+
+func announced(t text) (wrap, bool) {
+	if strings.IndexByte(t.s, ':') < 0 {
+		return wrap{}, false
+	}
+	for _, a := range announcements {
+		i := t.has(a.words)
+		if i < 0 {
+			continue
+		}
+		inner := strings.TrimLeft(t.s[i+len(a.words):], " \t\n\"'")
+		if code, _, ok := replyCode(inner); !ok || code < 400 {
+			continue
+		}
+		return wrap{from: i, name: a.name, inner: strings.TrimRight(inner, "\"'"), remote: true, outer: outerReply(t.s[:i])}, true
+	}
+	return wrap{}, false
+}
+
+// ownWords are the sentences with which a sending MTA reports that a session
+// broke. They hold no reply; they name the host and often the phase. Host and
+// phase are read where they stand; at is the phase if the words alone say it.
+var ownWords = [...]struct {
+	words, name string
+	at          mail.Stage
+}{
+	{"lost connection with ", "postfix", ""},
+	{"conversation with ", "postfix", ""},
+	{"connect to ", "postfix", mail.StageConnect},
+	{"cannot start tls:", "postfix", mail.StageTLS},
+	{"ssl_connect error to ", "postfix", mail.StageTLS},
+	{"tls is required, but was not offered by host ", "postfix", mail.StageSTARTTLS},
+	{"refused to start tls", "postfix", mail.StageSTARTTLS},
+	{"server certificate not ", "postfix", mail.StageTLS},
+	{"host or domain name not found. name service error", "postfix", mail.StageResolve},
+	{"name service error for", "postfix", mail.StageResolve},
+	{"unable to look up host", "postfix", mail.StageResolve},
+	{"loops back to myself", "postfix", mail.StageResolve},
+	{"tlsa lookup error", "postfix", mail.StageResolve},
+	{"message has been in queue too long", "", ""},
+	{"smtp timeout while connected to ", "exim", ""},
+	{"smtp timeout after ", "exim", ""},
+	{"remote host closed connection in response to ", "exim", ""},
+	{"closed connection in response to ", "exim", ""},
+	{"tls session: (", "exim", mail.StageTLS},
+	{"have been failing for a long time", "exim", ""},
+	{"retry time not reached for any host", "exim", ""},
+	{"all relevant mx records point to non-existent hosts", "exim", mail.StageResolve},
+	{"unrouteable address", "exim", mail.StageResolve},
+	{"unrouteable mail domain", "exim", mail.StageResolve},
+	{"wasn't able to establish an smtp connection", "qmail", mail.StageConnect},
+	{"couldn't find any host", "qmail", mail.StageResolve},
+	{"couldn't find a mail exchanger or ip address", "qmail", mail.StageResolve},
+	{"cname lookup failed temporarily", "qmail", mail.StageResolve},
+	{"but connection died", "qmail", ""},
+	{"reply: read error from ", "sendmail", ""},
+	{"deferred: ", "sendmail", ""},
+	{"host unknown (name server:", "sendmail", mail.StageResolve},
+	{"name server: ", "sendmail", mail.StageResolve},
+	{"socket error code", "exchange-online", ""},
+	{"winsock error code", "exchange", mail.StageConnect},
+	{"failed to connect.", "exchange", mail.StageConnect},
+	{"dns query failed", "exchange", mail.StageResolve},
+}
+
+// localWords recognises a report in the sending side's own words.
+func localWords(s string) (wrap, bool) {
+	t := text{s, lower(s)}
+	if code, _, ok := replyCode(s); ok && code < 400 {
+		return wrap{}, false
+	}
+	for _, o := range ownWords {
+		i := t.has(o.words)
+		if i < 0 {
+			continue
+		}
+		w := wrap{name: o.name, stage: o.at, local: true}
+		rest := t.from(i)
+		w.host, w.ip = hostWithin(t, i+len(o.words))
+		if o.at == mail.StageUnknown {
+			w.stage = phaseWithin(rest.low)
+		}
+		return w, true
+	}
+	return wrap{}, false
+}
+
+// hostWithin reads the host behind the words at i, or the first "name[address]"
+// of the text.
+func hostWithin(t text, i int) (host, ip string) {
+	if i <= len(t.s) {
+		if host, ip, _, ok := hostIP(t.s[i:]); ok {
+			return host, ip
+		}
+	}
+	if host, ip := hostBefore(t); ip != "" {
+		return host, ip
+	}
+	if j := strings.IndexByte(t.s, '['); j > 0 {
+		k := j
+		for k > 0 && !isSpace(t.s[k-1]) && t.s[k-1] != '(' && t.s[k-1] != '=' {
+			k--
+		}
+		if host, ip, _, ok := hostIP(t.s[k:]); ok {
+			return host, ip
+		}
+	}
+	return "", ""
+}
+
+// phaseWithin reads "while sending RCPT TO", "after end of data", "in response
+// to MAIL FROM".
+func phaseWithin(low string) mail.Stage {
+	for _, word := range [...]string{" while ", " after ", "in response to "} {
+		if i := strings.Index(low, word); i >= 0 {
+			rest := low[i+len(word):]
+			if strings.HasPrefix(rest, "connected to") {
+				if j := strings.Index(rest, " after "); j >= 0 {
+					rest = rest[j:]
+				}
+			}
+			if s := command(rest); s != mail.StageUnknown {
+				return s
+			}
+		}
+	}
+	return mail.StageUnknown
+}

@@ -1,0 +1,324 @@
+package diagnose
+
+import (
+	"strings"
+
+	"github.com/postroad/postroad/mail"
+)
+
+// postfixSaid reads what Postfix writes of a peer's reply
+// (src/smtp/smtp_chat.c, smtp_trouble.c):
+//
+//	host mx.example.com[192.0.2.1] said: 550 ... (in reply to RCPT TO command)
+//	host mx.example.com[192.0.2.1] refused to talk to me: 554 ...
+func postfixSaid(t text) (wrap, bool) {
+	for from := 0; ; {
+		i := strings.Index(t.low[from:], "host ")
+		if i < 0 {
+			return wrap{}, false
+		}
+		i += from
+		from = i + len("host ")
+		if i > 0 && wordByte(t.s[i-1]) {
+			continue
+		}
+		host, ip, rest, ok := hostIP(t.s[from:])
+		if !ok {
+			continue
+		}
+		w := wrap{from: i, name: "postfix", host: host, ip: ip, remote: true, outer: outerReply(t.s[:i])}
+		switch {
+		case hasPrefixFold(rest, " said:"):
+			w.inner = rest[len(" said:"):]
+		case hasPrefixFold(rest, " refused to talk to me:"):
+			w.inner, w.stage = rest[len(" refused to talk to me:"):], mail.StageBanner
+		default:
+			continue
+		}
+		w.inner, w.stage = inReplyTo(w.inner, w.stage)
+		return w, true
+	}
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+// postfixInReply takes the tail "(in reply to RCPT TO command)" off a reply
+// whose head was already taken.
+func postfixInReply(t text) (wrap, bool) {
+	i := strings.LastIndex(t.low, "(in reply to ")
+	if i <= 0 {
+		return wrap{}, false
+	}
+	inner, stage := inReplyTo(t.s, mail.StageUnknown)
+	return wrap{from: i, name: "postfix", inner: inner, stage: stage, remote: true}, len(inner) < len(t.s)
+}
+
+func inReplyTo(s string, stage mail.Stage) (string, mail.Stage) {
+	i := strings.LastIndex(lower(s), "(in reply to ")
+	if i < 0 {
+		return s, stage
+	}
+	words := lower(s[i+len("(in reply to "):])
+	if j := strings.IndexByte(words, ')'); j >= 0 {
+		words = words[:j]
+	}
+	if st := command(words); st != mail.StageUnknown {
+		stage = st
+	}
+	return s[:i], stage
+}
+
+// postfixSuspended takes off the words with which the queue manager repeats the
+// reason of an earlier attempt: it held the mail back without a new one.
+func postfixSuspended(t text) (wrap, bool) {
+	const words = "delivery temporarily suspended:"
+	i := t.has(words)
+	if i < 0 {
+		return wrap{}, false
+	}
+	return wrap{from: i, name: "postfix", inner: t.s[i+len(words):]}, true
+}
+
+// eximError reads Exim's report of a reply (src/deliver.c, transports/smtp.c):
+//
+//	SMTP error from remote mail server after RCPT TO:<a@b>: host mx [ip]: 550 ...
+//	H=mx.example.com [192.0.2.1]: SMTP error from remote mail server after end of data: 550 ...
+func eximError(t text) (wrap, bool) {
+	const words = "smtp error from remote mail"
+	i := t.has(words)
+	if i < 0 {
+		return wrap{}, false
+	}
+	rest := t.from(i + len(words))
+	w := wrap{from: i, name: "exim", remote: true}
+	w.host, w.ip = hostBefore(t.upto(i))
+	if j := rest.has("after "); j >= 0 && j < 12 {
+		rest = rest.from(j + len("after "))
+		end := commandEnd(rest.s)
+		w.stage = command(rest.low[:end])
+		rest = rest.from(end)
+	} else if j := strings.IndexByte(rest.s, ':'); j >= 0 && j < 12 {
+		rest = rest.from(j)
+	}
+	inner := strings.TrimLeft(rest.s, ": \t\n")
+	if hasPrefixFold(inner, "host ") {
+		if host, ip, tail, ok := hostIP(inner[len("host "):]); ok {
+			w.host, w.ip, inner = host, ip, strings.TrimLeft(tail, ": \t\n")
+		}
+	}
+	w.inner = inner
+	return w, true
+}
+
+// commandEnd finds the colon that ends the command in "RCPT TO:<a@b>: host ...":
+// one with white space or the end behind it, outside angle brackets.
+func commandEnd(s string) int {
+	angle := false
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '<':
+			angle = true
+		case '>':
+			angle = false
+		case '\n':
+			if !angle && i > 0 {
+				return i
+			}
+		case ':':
+			if !angle && (i+1 == len(s) || isSpace(s[i+1])) {
+				return i
+			}
+		}
+	}
+	return len(s)
+}
+
+// hostBefore reads "H=mx.example.com [192.0.2.1]" or "host mx.example.com
+// [192.0.2.1]" out of what stands before Exim's words.
+func hostBefore(t text) (host, ip string) {
+	for _, label := range [...]string{"h=", "host "} {
+		if i := strings.LastIndex(t.low, label); i >= 0 && (i == 0 || !wordByte(t.s[i-1])) {
+			if host, ip, _, ok := hostIP(t.s[i+len(label):]); ok {
+				return host, ip
+			}
+		}
+	}
+	return "", ""
+}
+
+// eximRetryEnd parts the last reply from the words that Exim adds when its
+// retry rule has run out: the reply is the reason, the rest says "expired".
+func eximRetryEnd(t text) (wrap, bool) {
+	const words = "retry timeout exceeded"
+	i := strings.LastIndex(t.low, words)
+	if i < 0 {
+		return wrap{}, false
+	}
+	before := strings.TrimRight(t.s[:i], ": \t\n")
+	after := strings.Trim(t.s[i+len(words):], ": \t\n")
+	inner := before
+	if inner == "" {
+		inner = after
+	}
+	if inner == "" {
+		return wrap{}, false
+	}
+	return wrap{from: i, name: "exim", outer: t.s[i : i+len(words)], inner: inner}, true
+}
+
+// qmailSaid reads qmail-remote's report (qmail-remote.c, quit()):
+//
+//	Connected to 192.0.2.1 but sender was rejected.
+//	Remote host said: 550 ...
+//
+// Its log form has underscores for spaces and slashes for line ends.
+func qmailSaid(t text) (wrap, bool) {
+	i, n := t.has("remote host said:"), len("remote host said:")
+	if i < 0 {
+		if i = t.has("remote_host_said:"); i < 0 {
+			return wrap{}, false
+		}
+		unlogged := strings.ReplaceAll(strings.ReplaceAll(t.s, "_", " "), "./R", ".\nR")
+		t = text{unlogged, lower(unlogged)}
+		i = t.has("remote host said:")
+		if i < 0 {
+			return wrap{}, false
+		}
+	}
+	before, inner := t.upto(i), t.s[i+n:]
+	w := wrap{from: i, name: "qmail", remote: true}
+	if j := strings.LastIndexByte(trimSpace(before.s), '\n'); j >= 0 && j+1 < len(before.s) {
+		before = before.from(j + 1)
+	}
+	w.stage = qmailStage(before.low)
+	for word := range strings.FieldsSeq(before.s) {
+		if ip := address(strings.Trim(word, ".,:")); ip != "" {
+			w.ip = ip
+			w.from = min(w.from, strings.Index(t.s, word))
+		}
+	}
+	if j := strings.Index(lower(inner), "giving up on "); j >= 0 {
+		if w.ip == "" {
+			w.ip = address(strings.Trim(inner[j+len("giving up on "):], " .\n/"))
+		}
+		inner = strings.TrimRight(inner[:j], " /\n")
+	}
+	w.inner = inner
+	return w, true
+}
+
+func qmailStage(low string) mail.Stage {
+	for _, p := range [...]struct {
+		words string
+		stage mail.Stage
+	}{
+		{"greeting failed", mail.StageBanner},
+		{"my name was rejected", mail.StageEHLO},
+		{"sender was rejected", mail.StageMail},
+		{"does not like recipient", mail.StageRcpt},
+		{"failed on data command", mail.StageData},
+		{"failed after i sent the message", mail.StageFinal},
+		{"unable to auth", mail.StageAuth},
+	} {
+		if strings.Contains(low, p.words) {
+			return p.stage
+		}
+	}
+	return mail.StageUnknown
+}
+
+// transcript reads the session that Sendmail, Courier and others print:
+//
+//	... while talking to mx.example.com.:
+//	>>> RCPT To:<a@b>
+//	<<< 550 5.1.1 ...
+//	550 5.1.1 <a@b>... User unknown
+//
+// The last refusal is the reply; the summary behind it stays a layer.
+func transcript(t text) (wrap, bool) {
+	first := strings.Index(t.s, "<<< ")
+	if first < 0 {
+		return wrap{}, false
+	}
+	from, end := lastRefusal(t.s)
+	if from < 0 {
+		return wrap{}, false
+	}
+	w := wrap{from: first, name: "sendmail", remote: true, inner: joinMarked(t.s[from:end])}
+	if i := strings.LastIndex(t.low[:from], "while talking to "); i >= 0 {
+		w.from = min(w.from, i)
+		word := t.s[i+len("while talking to "):]
+		if j := strings.IndexAny(word, " \t\n"); j >= 0 {
+			word = word[:j]
+		}
+		w.host = strings.Trim(word, ".:,[]")
+		if ip := address(w.host); ip != "" {
+			w.host, w.ip = "", ip
+		}
+	}
+	if i := strings.LastIndex(t.s[:from], ">>> "); i >= 0 {
+		w.from = min(w.from, i)
+		said := t.low[i:from]
+		w.stage = command(said)
+		if strings.HasPrefix(said, ">>> data") && strings.Count(t.s[i:from], "<<< ") > 0 || strings.HasPrefix(said, ">>> .") {
+			w.stage = mail.StageFinal
+		}
+	}
+	if i := end; i < len(t.s) && !strings.Contains(t.s[i:], "<<< ") {
+		w.outer = outerReply(t.s[i:])
+	}
+	return w, true
+}
+
+// lastRefusal finds the last group of "<<<" lines that holds a 4yz or 5yz
+// reply, from its first mark to where other lines begin.
+func lastRefusal(s string) (from, end int) {
+	from = -1
+	for i := 0; ; {
+		j := strings.Index(s[i:], "<<< ")
+		if j < 0 {
+			return from, end
+		}
+		start := i + j
+		code, rest, ok := replyCode(s[start+4:])
+		stop := markedEnd(s, start+4)
+		if ok && code >= 400 {
+			if from < 0 || !strings.HasPrefix(trimSpace(s[end:start+4]), "<<<") || !sameGroup(s[from:], code) {
+				from = start
+			}
+			end = stop
+		}
+		_ = rest
+		i = start + 4
+	}
+}
+
+func sameGroup(s string, code int) bool {
+	c, _, ok := replyCode(s[4:])
+	return ok && c == code
+}
+
+// markedEnd gives the end of one "<<<" line. In a transcript whose lines were
+// run together the next mark or the next reply code behind it ends it.
+func markedEnd(s string, i int) int {
+	end := len(s)
+	if j := strings.IndexByte(s[i:], '\n'); j >= 0 {
+		end = i + j
+	}
+	for _, mark := range [...]string{"<<< ", ">>> "} {
+		if j := strings.Index(s[i:end], mark); j >= 0 {
+			end = i + j
+		}
+	}
+	return end
+}
+
+func joinMarked(s string) string {
+	lines := strings.Split(s, "<<< ")
+	for i := range lines {
+		lines[i] = trimSpace(lines[i])
+	}
+	return trimSpace(strings.Join(lines, "\n"))
+}

@@ -1,0 +1,50 @@
+//go:build !linux
+
+package mta
+
+import (
+	"context"
+	"net"
+	"os/exec"
+)
+
+// Cell is a closed place for mail servers; there is none without Linux.
+type Cell struct{}
+
+// Options of a cell.
+type Options struct {
+	Deps string
+	Host string
+	Zone map[string][]string
+}
+
+// Address is where the cell's mail servers send from.
+const Address = "198.51.100.25"
+
+// Open says that there is no cell here.
+func Open(context.Context, Options) (*Cell, error) { return nil, ErrUnavailable }
+
+// Path is of no use here.
+func (*Cell) Path(name string) string { return name }
+
+// WriteFile is of no use here.
+func (*Cell) WriteFile(string, string) error { return ErrUnavailable }
+
+// Listen is of no use here.
+func (*Cell) Listen(string) (net.Listener, error) { return nil, ErrUnavailable }
+
+// Deaf is of no use here.
+func (*Cell) Deaf(string) error { return ErrUnavailable }
+
+// Command is of no use here.
+func (*Cell) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, name, args...)
+}
+
+// Run is of no use here.
+func (*Cell) Run(context.Context, string, string, ...string) (string, error) {
+	return "", ErrUnavailable
+}
+
+// Close has nothing to close.
+func (*Cell) Close() error { return nil }

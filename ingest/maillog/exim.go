@@ -157,9 +157,11 @@ func eximAddress(a *event.Attempt, s string) string {
 			end = i
 		}
 	}
-	final := strings.TrimSuffix(s[:end], ":")
-	cut := s[len(final):]
-	rest := trim(cut)
+	final := s[:end]
+	if final[0] != ':' { // ":blackhole:"
+		final = strings.TrimSuffix(final, ":")
+	}
+	rest := trim(s[len(final):])
 	for strings.HasPrefix(rest, "(") {
 		i := strings.IndexByte(rest, ')')
 		if i < 0 {
@@ -327,7 +329,8 @@ func (l *Line) eximField(key, value string) {
 			a.TLS.Policy = "dane"
 		}
 	case "C":
-		l.Diagnostic = unescape(value)
+		// Escaped twice: the line ends of the reply, then the quoted string.
+		l.Diagnostic = unescape(unescape(value))
 	case "QT":
 		a.Delay = spelled(value)
 	case "DT":

@@ -85,6 +85,7 @@ type Line struct {
 	// 550 ..."), without the brackets that the log puts round it.
 	Diagnostic string
 	Router     string        // Exim's router
+	Others     []string      // further recipients with the same result (Sendmail)
 	BeforeQ    time.Duration // Postfix delays=: before the queue manager had it
 	InQ        time.Duration // ... waiting in the queue manager
 	Took       time.Duration // the attempt itself: set-up and transmission

@@ -54,6 +54,7 @@ func dump(l Line) string {
 	add("sender domain", a.SenderDomain)
 	add("recipient", a.Recipient)
 	add("original", a.OrigRcpt)
+	add("others", strings.Join(l.Others, " "))
 	remote := a.RemoteHost + " " + a.RemoteIP
 	if a.RemotePort != 0 {
 		remote += fmt.Sprint(" ", a.RemotePort)

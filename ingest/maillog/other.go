@@ -35,6 +35,11 @@ func parseSendmail(l *Line, s string) bool {
 		fields = fields[eq+1:]
 		if fields != "" && fields[0] == '<' {
 			value, fields = angle(fields)
+			for key == "to" && strings.HasPrefix(fields, ",<") {
+				var other string
+				other, fields = angle(fields[1:])
+				l.Others = append(l.Others, other)
+			}
 			if i := strings.Index(fields, ", "); i >= 0 {
 				fields = fields[i+2:]
 			} else {
@@ -172,6 +177,9 @@ func parseOpenSMTPD(l *Line, s string) bool {
 // Remote_host_said:_550_.../Giving_up_on_192.0.2.1./". The recipient stands on
 // another line ("starting delivery 3: msg 123 to remote a@b").
 func parseQmail(l *Line, s string) bool {
+	if _, after, ok := cutUnix(s); ok { // splogger's own stamp
+		s = after
+	}
 	rest, ok := strings.CutPrefix(s, "delivery ")
 	if !ok {
 		return false
@@ -198,6 +206,7 @@ func parseQmail(l *Line, s string) bool {
 	// Spaces are written as _, line ends as /.
 	text = strings.ReplaceAll(strings.Trim(text, "/"), "_", " ")
 	text = strings.ReplaceAll(text, "./", ".\n")
+	text = strings.ReplaceAll(text, "/Giving up on ", "\nGiving up on ")
 	l.Attempt, l.Kind, l.Status, l.Diagnostic = a, KindDelivery, word, text
 	l.Origin.Format = FormatQmail
 	if ip, _, _ := strings.Cut(text, " "); isIP(ip) {
@@ -275,20 +284,14 @@ func parseJSON(s string, year int, loc *time.Location) (Line, bool) {
 	}
 	switch {
 	case r.Message != "":
-		l, ok := ParseLine(r.Message, year, loc)
-		if !ok {
-			l = Line{Service: r.Identifier}
-			if !parseMessage(&l, prefix{rest: trim(r.Message), tag: r.Identifier}, year, loc) {
-				return Line{}, false
-			}
-			if l.Direction == "" {
-				l.Direction = Outbound
-			}
-			finish(l.Attempt, &l)
+		l := Line{Service: r.Identifier}
+		if !parseMessage(&l, prefix{rest: trim(r.Message), tag: r.Identifier}, year, loc) {
+			return Line{}, false
 		}
-		if l.Service == "" {
-			l.Service = r.Identifier
+		if l.Direction == "" {
+			l.Direction = Outbound
 		}
+		finish(l.Attempt, &l)
 		if us, n := number64(r.Realtime); n > 0 && l.Time.IsZero() {
 			l.Time = time.UnixMicro(us).UTC()
 		}

@@ -33,7 +33,7 @@ func parsePostfix(l *Line, s string, tagged bool) bool {
 	}
 	l.Origin.Format = FormatPostfix
 	l.Attempt.QueueID = queueID
-	if l.Attempt.Route == "" && l.Direction != Inbound {
+	if l.Attempt.Route == "" && l.Direction != Inbound && l.Kind != KindExpired {
 		l.Attempt.Route = routeOf(l.Service)
 	}
 	return true
@@ -176,7 +176,7 @@ func postfixDelivery(l *Line, s string) bool {
 	}
 	text, suspended := strings.CutPrefix(d.text, "delivery temporarily suspended: ")
 	switch daemon := daemonOf(l.Service); {
-	case suspended, d.relay == "none" && (daemon == "error" || daemon == "retry"):
+	case suspended, l.Status == "deferred" && (daemon == "error" || daemon == "retry"):
 		l.Kind = KindSuspended
 	}
 	l.read(text, relayed)

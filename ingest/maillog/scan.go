@@ -190,8 +190,11 @@ func setHost(a *event.Attempt, host, ip string, port int) {
 	if host == "unknown" {
 		host = ""
 	}
-	if isIP(host) && ip == "" {
-		host, ip = "", host
+	if isIP(host) { // "127.0.0.1[127.0.0.1]": an address is no name
+		if ip == "" {
+			ip = host
+		}
+		host = ""
 	}
 	if n := len(host); n > 1 && host[n-1] == '.' {
 		host = host[:n-1]

@@ -4,7 +4,6 @@ import (
 	_ "embed"
 	"fmt"
 	"sync"
-	"time"
 )
 
 //go:embed providers.toml
@@ -45,7 +44,7 @@ type hostClaim struct {
 	provider int32
 	next     int32 // index into claims, -1 at the end
 	suffix   bool
-	until    time.Time
+	until    int64 // seconds since 1970, 0 for open
 	brand    string
 }
 
@@ -53,8 +52,8 @@ type domainClaim struct {
 	provider    int32
 	next        int32 // index into owners, -1 at the end
 	suffix      bool
-	also        bool // names a brand only, where the host has decided
-	from, until time.Time
+	also        bool  // names a brand only, where the host has decided
+	from, until int64 // seconds since 1970, 0 for open
 	brand       string
 }
 

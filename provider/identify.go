@@ -2,6 +2,7 @@ package provider
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,15 +30,15 @@ func (c *Catalogue) Identify(host, recipientDomain string, at time.Time) Identit
 	h := cleanHost(hb[:0], host)
 	d := cleanDomain(db[:0], recipientDomain)
 
-	owner, domainKnown := c.owner(d, at)
-	if claim, ok := c.host(h, at); ok {
-		return c.atHost(claim, d, owner, domainKnown)
+	when := at.Unix()
+	if claim, ok := c.host(h, when); ok {
+		return c.atHost(claim, d, when)
 	}
 	if len(h) > 0 && (!privateName(h) || len(d) == 0) {
-		id := "mx:" + c.registrable(string(h))
+		id := "mx:" + c.registrable(view(h, host))
 		return Identity{ID: id, Name: id[len("mx:"):], By: ByHost}
 	}
-	if domainKnown {
+	if owner, ok := c.owner(d, when); ok {
 		p := &c.providers[owner.provider]
 		return Identity{ID: p.ID, Name: p.Name, Brand: owner.brand, By: ByDomain}
 	}
@@ -50,18 +51,18 @@ func (c *Catalogue) Identify(host, recipientDomain string, at time.Time) Identit
 
 // atHost gives the identity of a known host. The brand is that of the
 // recipient's domain if it folds into this operator, else that of the host.
-func (c *Catalogue) atHost(claim hostClaim, d []byte, owner domainClaim, domainKnown bool) Identity {
+func (c *Catalogue) atHost(claim hostClaim, d []byte, at int64) Identity {
 	p := &c.providers[claim.provider]
-	brand := claim.brand
-	if domainKnown && owner.provider != claim.provider {
-		for _, id := range p.Shared {
-			if other := &c.providers[owner.provider]; other.ID == id {
+	if len(p.Shared) > 0 {
+		if owner, ok := c.owner(d, at); ok && owner.provider != claim.provider {
+			if other := &c.providers[owner.provider]; slices.Contains(p.Shared, other.ID) {
 				return Identity{ID: other.ID, Name: other.Name, Brand: owner.brand, By: ByHost}
 			}
 		}
 	}
-	if b := c.brandAt(d, claim.provider); b != "" {
-		brand = b
+	brand := c.brandAt(d, claim.provider)
+	if brand == "" {
+		brand = claim.brand
 	}
 	return Identity{ID: p.ID, Name: p.Name, Brand: brand, By: ByHost}
 }
@@ -69,7 +70,7 @@ func (c *Catalogue) atHost(claim hostClaim, d []byte, owner domainClaim, domainK
 // host finds the longest pattern of a host. A pattern that was in use at that
 // time goes before one that was not; but a name that has only a former owner is
 // still recognised, because stale names outlive a move in queues and caches.
-func (c *Catalogue) host(h []byte, at time.Time) (hostClaim, bool) {
+func (c *Catalogue) host(h []byte, at int64) (hostClaim, bool) {
 	former, haveFormer := hostClaim{}, false
 	whole := true
 	for name := h; len(name) > 0; {
@@ -79,7 +80,7 @@ func (c *Catalogue) host(h []byte, at time.Time) (hostClaim, bool) {
 				if !claim.suffix && !whole {
 					continue
 				}
-				if valid(time.Time{}, claim.until, at) {
+				if valid(0, claim.until, at) {
 					return claim, true
 				}
 				if !haveFormer {
@@ -94,7 +95,7 @@ func (c *Catalogue) host(h []byte, at time.Time) (hostClaim, bool) {
 }
 
 // owner finds to whom a recipient domain belonged at that time.
-func (c *Catalogue) owner(d []byte, at time.Time) (domainClaim, bool) {
+func (c *Catalogue) owner(d []byte, at int64) (domainClaim, bool) {
 	whole := true
 	for name := d; len(name) > 0; {
 		if i, ok := c.domains[string(name)]; ok {
@@ -130,6 +131,20 @@ func (c *Catalogue) brandAt(d []byte, provider int32) string {
 	return ""
 }
 
+// view gives name as a string; as a part of s where it stands there as it is,
+// which costs nothing.
+func view(name []byte, s string) string {
+	if len(s) >= len(name) && s[:len(name)] == string(name) {
+		return s[:len(name)]
+	}
+	return string(name)
+}
+
+// valid reports whether at lies in [from, until); a zero bound is open.
+func valid(from, until, at int64) bool {
+	return (from == 0 || at >= from) && (until == 0 || at < until)
+}
+
 // parent cuts the first label; empty at the end.
 func parent(name []byte) []byte {
 	for i, b := range name {
@@ -147,7 +162,8 @@ func cleanHost(dst []byte, s string) []byte {
 	if i := strings.IndexByte(s, ';'); i >= 0 { // "dns; mx.example.com", RFC 3464 section 2.1.2
 		s = strings.TrimSpace(s[i+1:])
 	}
-	if i := strings.IndexAny(s, "[(: \t<,"); i >= 0 { // an address, a port or a comment follows
+	s = strings.TrimLeft(s, "[(<")
+	if i := strings.IndexAny(s, "[](): \t<>,"); i >= 0 { // an address, a port or a comment follows
 		s = s[:i]
 	}
 	name := appendName(dst, s)
@@ -250,6 +266,27 @@ func privateName(name []byte) bool {
 // exception are companies that sell names as a registry does (uk.com): they
 // stand in the catalogue.
 func (c *Catalogue) registrable(name string) string {
+	suffix := flat(name)
+	if suffix == "" || c.registries[lastLabels(name, suffix)] {
+		suffix = c.publicSuffix(name)
+	}
+	return lastLabels(name, suffix)
+}
+
+// flat gives the top-level domain of a name where its registry sells nothing
+// but names directly below it. Half of all hosts are there, and the walk
+// through the list, which allocates, is spared.
+func flat(name string) string {
+	switch tld := name[strings.LastIndexByte(name, '.')+1:]; tld {
+	case "com", "net", "org", "de", "nl", "ch", "eu":
+		return tld
+	}
+	return ""
+}
+
+// publicSuffix gives the longest suffix under which a registry, or a company
+// that the catalogue counts as one, sells names.
+func (c *Catalogue) publicSuffix(name string) string {
 	suffix, icann := publicsuffix.PublicSuffix(name)
 	for !icann && !c.registries[suffix] {
 		i := strings.IndexByte(suffix, '.')
@@ -258,6 +295,12 @@ func (c *Catalogue) registrable(name string) string {
 		}
 		suffix, icann = publicsuffix.PublicSuffix(suffix[i+1:])
 	}
+	return suffix
+}
+
+// lastLabels gives the suffix of a name and one label more, the whole name if
+// it has none.
+func lastLabels(name, suffix string) string {
 	if len(name) <= len(suffix) {
 		return name
 	}

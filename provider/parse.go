@@ -22,10 +22,10 @@ type builder struct {
 	doc      document
 	cat      *Catalogue
 	schema   int
+	at       []int    // offset of each operator
 	texts    [][]item // of each operator: references to other operators
 	shared   [][]item
 	cited    []item // references to sources
-	brand    int    // index of the current brand in the last operator, -1 before its first
 	claimed  []int  // offset of each claim, parallel to Catalogue.claims
 	owned    []int  // parallel to Catalogue.owners
 	brandIDs map[string]string
@@ -39,7 +39,7 @@ func Parse(data []byte) (*Catalogue, error) {
 		return nil, fmt.Errorf("read providers: the file has %d bytes, at most %d are read: split off what is not about providers", len(data), maxFile)
 	}
 	b := &builder{
-		doc: document{data: data},
+		doc: document{data: data, text: string(data)},
 		cat: &Catalogue{
 			providers:  make([]Provider, 0, 160),
 			byID:       make(map[string]int32, 160),
@@ -47,8 +47,8 @@ func Parse(data []byte) (*Catalogue, error) {
 			registries: make(map[string]bool, 32),
 			hosts:      make(map[string]int32, 512),
 			claims:     make([]hostClaim, 0, 512),
-			domains:    make(map[string]int32, 1024),
-			owners:     make([]domainClaim, 0, 1024),
+			domains:    make(map[string]int32, 1400),
+			owners:     make([]domainClaim, 0, 1400),
 		},
 		brandIDs: make(map[string]string, 64),
 	}
@@ -85,7 +85,7 @@ func (b *builder) take(t *table) error {
 
 func (b *builder) top(t *table) error {
 	var registries []item
-	if err := b.doc.into(t, map[string]any{"schema": &b.schema, "registries": &registries}); err != nil {
+	if err := b.doc.into(t, field{"schema", &b.schema}, field{"registries", &registries}); err != nil {
 		return err
 	}
 	if b.schema != 1 {
@@ -107,7 +107,7 @@ func (b *builder) top(t *table) error {
 func (b *builder) source(t *table) error {
 	var s Source
 	var url, read item
-	if err := b.doc.into(t, map[string]any{"url": &url, "read": &read, "note": &s.Note}); err != nil {
+	if err := b.doc.into(t, field{"url", &url}, field{"read", &read}, field{"note", &s.Note}); err != nil {
 		return err
 	}
 	s.Key, s.URL, s.Read = t.key.text, url.text, read.text
@@ -131,10 +131,7 @@ func (b *builder) operator(t *table) error {
 	var p Provider
 	var id, kind item
 	var texts, shared, mx, hosts, domains, sources []item
-	err := b.doc.into(t, map[string]any{
-		"id": &id, "name": &p.Name, "kind": &kind, "texts": &texts, "shared": &shared, "mx": &mx,
-		"hosts": &hosts, "domains": &domains, "sources": &sources, "note": &p.Note,
-	})
+	err := b.doc.into(t, field{"id", &id}, field{"name", &p.Name}, field{"kind", &kind}, field{"texts", &texts}, field{"shared", &shared}, field{"mx", &mx}, field{"hosts", &hosts}, field{"domains", &domains}, field{"sources", &sources}, field{"note", &p.Note})
 	if err != nil {
 		return err
 	}
@@ -158,20 +155,20 @@ func (b *builder) operator(t *table) error {
 	n := int32(len(b.cat.providers))
 	b.cat.byID[p.ID] = n
 	b.cat.providers = append(b.cat.providers, p)
-	b.texts, b.shared = append(b.texts, texts), append(b.shared, shared)
-	b.brand = -1
+	b.texts, b.shared = append(b.texts, slices.Clone(texts)), append(b.shared, slices.Clone(shared))
+	b.at = append(b.at, t.at)
 	last := &b.cat.providers[n]
-	if last.MX, err = b.patterns(mx, n, ""); err != nil {
+	if last.MX, err = b.patterns(mx, n, "", ""); err != nil {
 		return err
 	}
-	if last.Hosts, err = b.patterns(hosts, n, ""); err != nil {
+	if last.Hosts, err = b.patterns(hosts, n, "", ""); err != nil {
 		return err
 	}
 	if len(domains) == 0 {
 		return nil
 	}
 	own := Brand{ID: p.ID, Name: p.Name, Sources: p.Sources}
-	if own.Domains, err = b.domains(domains, n, p.ID); err != nil {
+	if own.Domains, err = b.domains(domains, n, p.Name); err != nil {
 		return err
 	}
 	last.Brands = append(last.Brands, own)
@@ -182,10 +179,7 @@ func (b *builder) brandTable(t *table) error {
 	var br Brand
 	var id item
 	var mx, domains, also, sources []item
-	err := b.doc.into(t, map[string]any{
-		"id": &id, "name": &br.Name, "mx": &mx, "domains": &domains, "also": &also,
-		"sources": &sources, "note": &br.Note,
-	})
+	err := b.doc.into(t, field{"id", &id}, field{"name", &br.Name}, field{"mx", &mx}, field{"domains", &domains}, field{"also", &also}, field{"sources", &sources}, field{"note", &br.Note})
 	if err != nil {
 		return err
 	}
@@ -210,12 +204,12 @@ func (b *builder) brandTable(t *table) error {
 	if br.Sources, err = b.cite(sources, t, br.ID); err != nil {
 		return err
 	}
-	patterns, err := b.patterns(mx, n, br.ID)
+	patterns, err := b.patterns(mx, n, br.ID, br.Name)
 	if err != nil {
 		return err
 	}
 	p.MX = append(p.MX, patterns...)
-	if br.Domains, err = b.domains(domains, n, br.ID); err != nil {
+	if br.Domains, err = b.domains(domains, n, br.Name); err != nil {
 		return err
 	}
 	for _, a := range also {
@@ -224,7 +218,7 @@ func (b *builder) brandTable(t *table) error {
 			return err
 		}
 		br.Also = append(br.Also, strings.ToLower(a.text))
-		b.own(name, domainClaim{provider: n, suffix: suffix, also: true, brand: br.ID}, a.at)
+		b.own(name, domainClaim{provider: n, suffix: suffix, also: true, brand: br.Name}, a.at)
 	}
 	p.Brands = append(p.Brands, br)
 	return nil
@@ -233,9 +227,7 @@ func (b *builder) brandTable(t *table) error {
 func (b *builder) link(t *table) error {
 	var l Link
 	var kind, url, checked item
-	err := b.doc.into(t, map[string]any{
-		"kind": &kind, "url": &url, "checked": &checked, "doubtful": &l.Doubtful, "note": &l.Note,
-	})
+	err := b.doc.into(t, field{"kind", &kind}, field{"url", &url}, field{"checked", &checked}, field{"doubtful", &l.Doubtful}, field{"note", &l.Note})
 	if err != nil {
 		return err
 	}
@@ -257,10 +249,7 @@ func (b *builder) link(t *table) error {
 func (b *builder) limit(t *table) error {
 	var l Limit
 	var source item
-	err := b.doc.into(t, map[string]any{
-		"connections": &l.Connections, "messages": &l.Messages, "recipients": &l.Recipients,
-		"size_mb": &l.SizeMB, "source": &source, "note": &l.Note,
-	})
+	err := b.doc.into(t, field{"connections", &l.Connections}, field{"messages", &l.Messages}, field{"recipients", &l.Recipients}, field{"size_mb", &l.SizeMB}, field{"source", &source}, field{"note", &l.Note})
 	if err != nil {
 		return err
 	}
@@ -292,7 +281,7 @@ func (b *builder) cite(list []item, t *table, id string) ([]string, error) {
 }
 
 // patterns reads "NAME" and "NAME until DATE".
-func (b *builder) patterns(list []item, n int32, brand string) ([]Pattern, error) {
+func (b *builder) patterns(list []item, n int32, brand, brandName string) ([]Pattern, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
@@ -309,7 +298,7 @@ func (b *builder) patterns(list []item, n int32, brand string) ([]Pattern, error
 		if err != nil {
 			return nil, err
 		}
-		claim := hostClaim{provider: n, suffix: suffix, until: until, brand: brand}
+		claim := hostClaim{provider: n, suffix: suffix, until: unix(until), brand: brandName}
 		if err := b.claim(name, claim, it.at); err != nil {
 			return nil, err
 		}
@@ -328,7 +317,7 @@ func (b *builder) claim(name string, c hostClaim, at int) error {
 	}
 	for i := first; i >= 0; i = b.cat.claims[i].next {
 		o := b.cat.claims[i]
-		if o.suffix == c.suffix && (o.until.IsZero() == c.until.IsZero() || o.until.Equal(c.until)) {
+		if o.suffix == c.suffix && (o.until == 0) == (c.until == 0) {
 			return b.doc.errorf(at, "pattern %q belongs to %q already (line %d): a pattern has one owner at a time, remove one or date it with until",
 				name, b.cat.providers[o.provider].ID, b.doc.line(b.claimed[i]))
 		}
@@ -353,7 +342,7 @@ func before(a, c hostClaim) bool {
 	if a.suffix != c.suffix {
 		return !a.suffix
 	}
-	return !a.until.IsZero()
+	return a.until != 0
 }
 
 // domains reads "NAME", "NAME from DATE", "NAME until DATE", "NAME from DATE
@@ -372,13 +361,13 @@ func (b *builder) domains(list []item, n int32, brand string) ([]Domain, error) 
 		if i, ok := b.cat.domains[name]; ok {
 			for ; i >= 0; i = b.cat.owners[i].next {
 				o := b.cat.owners[i]
-				if !o.also && o.suffix == suffix && overlap(o.from, o.until, from, until) {
+				if !o.also && o.suffix == suffix && overlap(o.from, o.until, unix(from), unix(until)) {
 					return nil, b.doc.errorf(it.at, "domain %q belongs to %q already (line %d): remove one, or date both with from and until",
 						name, b.cat.providers[o.provider].ID, b.doc.line(b.owned[i]))
 				}
 			}
 		}
-		b.own(name, domainClaim{provider: n, suffix: suffix, from: from, until: until, brand: brand}, it.at)
+		b.own(name, domainClaim{provider: n, suffix: suffix, from: unix(from), until: unix(until), brand: brand}, it.at)
 		out = append(out, Domain{Name: strings.ToLower(word), From: from, Until: until})
 	}
 	return out, nil
@@ -405,9 +394,16 @@ func (b *builder) own(name string, c domainClaim, at int) {
 	}
 }
 
-func overlap(from1, until1, from2, until2 time.Time) bool {
-	return (until1.IsZero() || from2.IsZero() || from2.Before(until1)) &&
-		(until2.IsZero() || from1.IsZero() || from1.Before(until2))
+func overlap(from1, until1, from2, until2 int64) bool {
+	return (until1 == 0 || from2 == 0 || from2 < until1) && (until2 == 0 || from1 == 0 || from1 < until2)
+}
+
+// unix gives the seconds since 1970, 0 for the zero time.
+func unix(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
 }
 
 // references checks what the file says of other entries, when all are known.
@@ -427,7 +423,7 @@ func (b *builder) references() error {
 			return err
 		}
 		if len(p.MX)+len(p.Hosts)+len(p.Brands) == 0 {
-			return fmt.Errorf("read providers: operator %q has neither mx nor domains: nothing can be recognised by it, add one", p.ID)
+			return b.doc.errorf(b.at[i], "operator %q has neither mx nor hosts nor domains: nothing can be recognised by it, add one", p.ID)
 		}
 	}
 	return nil
@@ -490,7 +486,7 @@ func (b *builder) date(it item) (time.Time, error) {
 		layout = layout[:n]
 	}
 	d, err := time.Parse(layout, it.text)
-	if err != nil || d.Year() < 1970 {
+	if err != nil || d.Year() <= 1970 {
 		return time.Time{}, b.doc.errorf(it.at, "date %q: write YYYY, YYYY-MM or YYYY-MM-DD", it.text)
 	}
 	return d, nil

@@ -29,7 +29,7 @@ const (
 type Identity struct {
 	ID    string // an operator's id, "mx:<registrable domain>" or "domain:<domain>"; "" if nothing was given
 	Name  string // for people: "Yahoo"; the bare domain for the rest of the world
-	Brand string // id of the name on the mailbox ("aol" at yahoo); "" if not known
+	Brand string // the name on the mailbox ("AOL" at yahoo, "Yahoo" itself); "" if not known
 	By    Basis
 }
 
@@ -149,9 +149,4 @@ func (p *Provider) Brand(id string) (Brand, bool) {
 		}
 	}
 	return Brand{}, false
-}
-
-// valid reports whether at lies in [from, until); a zero bound is open.
-func valid(from, until, at time.Time) bool {
-	return (from.IsZero() || !at.Before(from)) && (until.IsZero() || at.Before(until))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 )
@@ -40,6 +41,8 @@ type keyValue struct {
 type document struct {
 	parser unstable.Parser
 	data   []byte
+	text   string // the same
+	items  []item // of the lists of the current table
 }
 
 func (d *document) line(at int) int {
@@ -82,7 +85,7 @@ func (d *document) each(take func(*table) error) error {
 		if err != nil {
 			return err
 		}
-		next.values = current.values[:0] // take keeps no table
+		next.values, d.items = current.values[:0], d.items[:0] // take keeps no table
 		current = next
 	}
 	if err := d.parser.Error(); err != nil {
@@ -117,8 +120,16 @@ func (d *document) header(e *unstable.Node) (*table, error) {
 	return t, nil
 }
 
+// word gives a key or a scalar. Nearly all stand in the file as they are meant
+// (no escapes), so that they are slices of its text.
 func (d *document) word(n *unstable.Node) item {
-	return item{text: string(n.Data), at: int(n.Raw.Offset)}
+	at := int(n.Raw.Offset)
+	for _, from := range [2]int{at, at + 1} { // bare, in quotes
+		if to := from + len(n.Data); to <= len(d.text) && d.text[from:to] == string(n.Data) {
+			return item{text: d.text[from:to], at: at}
+		}
+	}
+	return item{text: string(n.Data), at: at}
 }
 
 func (d *document) keyValue(e *unstable.Node) (keyValue, error) {
@@ -135,13 +146,7 @@ func (d *document) keyValue(e *unstable.Node) (keyValue, error) {
 	case unstable.String, unstable.Integer, unstable.Bool:
 		v.word = d.word(n)
 	case unstable.Array:
-		count := 0
-		for it := n.Children(); it.Next(); {
-			if it.Node().Kind != unstable.Comment {
-				count++
-			}
-		}
-		v.list = make([]item, 0, count)
+		from := len(d.items)
 		for it := n.Children(); it.Next(); {
 			c := it.Node()
 			if c.Kind == unstable.Comment {
@@ -150,32 +155,44 @@ func (d *document) keyValue(e *unstable.Node) (keyValue, error) {
 			if c.Kind != unstable.String {
 				return v, d.errorf(v.key.at, "the list %q has something else than strings: write each entry in quotes", v.key.text)
 			}
-			v.list = append(v.list, d.word(c))
+			d.items = append(d.items, d.word(c))
 		}
+		v.list = d.items[from:len(d.items):len(d.items)]
 	default:
 		return v, d.errorf(v.key.at, "the value of %q is a %s: use a string, a whole number, true or false, or a list of strings", v.key.text, n.Kind)
 	}
 	return v, nil
 }
 
-// into puts the values of a table into the fields, each a *string, *item,
-// *[]item, *int or *bool; a key without a field is an error.
-func (d *document) into(t *table, fields map[string]any) error {
+// field is a key that a table may have, and where its value goes: a *string,
+// *item, *[]item, *int or *bool.
+type field struct {
+	key string
+	to  any
+}
+
+// into puts the values of a table into the fields; a key without one is an
+// error.
+func (d *document) into(t *table, fields ...field) error {
 	for _, v := range t.values {
-		field, ok := fields[v.key.text]
-		if !ok {
-			return d.errorf(v.key.at, "unknown key %q: use one of %s", v.key.text, keys(fields))
+		i := slices.IndexFunc(fields, func(f field) bool { return f.key == v.key.text })
+		if i < 0 {
+			names := make([]string, len(fields))
+			for i, f := range fields {
+				names[i] = f.key
+			}
+			return d.errorf(v.key.at, "unknown key %q: use one of %s", v.key.text, strings.Join(names, ", "))
 		}
-		if err := d.put(v, field); err != nil {
+		if err := d.put(v, fields[i].to); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (d *document) put(v keyValue, field any) error {
+func (d *document) put(v keyValue, to any) error {
 	want := ""
-	switch f := field.(type) {
+	switch f := to.(type) {
 	case *item:
 		if *f = v.word; v.kind != unstable.String {
 			want = "a string"
@@ -202,20 +219,4 @@ func (d *document) put(v keyValue, field any) error {
 		return d.errorf(v.key.at, "the value of %q is wrong: write %s", v.key.text, want)
 	}
 	return nil
-}
-
-func keys(fields map[string]any) string {
-	var names []string
-	for k := range fields {
-		names = append(names, k)
-	}
-	slices.Sort(names)
-	s := ""
-	for i, n := range names {
-		if i > 0 {
-			s += ", "
-		}
-		s += n
-	}
-	return s
 }

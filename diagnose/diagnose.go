@@ -1,7 +1,6 @@
 package diagnose
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/postroad/postroad/mail"
@@ -30,8 +29,9 @@ const outerDiscount = 0.85
 
 // answer is what one layer says by itself.
 type answer struct {
-	rule  *Rule
-	class mail.Class
+	rule     *Rule
+	class    mail.Class
+	fragment string // of the subject's line, where the rule's pattern fits
 }
 
 // Diagnose says what the reply means. It is a pure function of the evidence and
@@ -72,7 +72,8 @@ func (e *Engine) Diagnose(ev Evidence) mail.Diagnosis {
 // subject makes the line on which the rules look. The report's own status is
 // the innermost layer's where that has no code at all.
 func (e *Engine) subject(l *Layer, ev Evidence, innermost bool) subject {
-	s := subject{line: canonical(l.Reply), outcome: l.Reply.Outcome()}
+	s := newSubject(canonical(l.Reply))
+	s.outcome = l.Reply.Outcome()
 	if s.outcome == "" && innermost {
 		s.outcome = mail.OutcomeOf(0, ev.Status)
 	}
@@ -102,79 +103,9 @@ func (e *Engine) providers(operator string) []string {
 	if operator == "" {
 		return nil
 	}
-	ids := []string{operator}
-	if e.texts != nil {
-		ids = append(ids, e.texts(operator)...)
-	}
-	return ids
-}
-
-// ask runs the tiers on one subject, all but the fallback.
-func (e *Engine) ask(s *subject, providers []string, spoke Spoke) answer {
-	for _, t := range order(spoke) {
-		for _, r := range e.rules {
-			if asked(r, t, providers) && r.fits(s) {
-				return answer{r, r.Class}
-			}
-		}
-	}
-	return answer{nil, mail.Unknown}
-}
-
-// turn is one round of questions; see the order in the package's rules/README.
-type turn uint8
-
-const (
-	turnOwn turn = iota
-	turnProvider
-	turnToken
-	turnGeneric
-	turnLocal
-	turnFallback
-)
-
-var remoteOrder = [...]turn{turnOwn, turnProvider, turnToken, turnGeneric, turnLocal}
-var localOrder = [...]turn{turnOwn, turnProvider, turnToken, turnLocal, turnGeneric}
-
-func order(spoke Spoke) [5]turn {
-	if spoke == Local {
-		return localOrder
-	}
-	return remoteOrder
-}
-
-// asked reports whether the rule has its say in the turn.
-func asked(r *Rule, t turn, providers []string) bool {
-	if r.Own != (t == turnOwn) {
-		return false
-	}
-	switch t {
-	case turnOwn:
-		return r.Provider == "" || r.Token || slices.Contains(providers, r.Provider)
-	case turnProvider:
-		return r.Tier == TierProvider && slices.Contains(providers, r.Provider)
-	case turnToken:
-		return r.Tier == TierProvider && r.Token
-	case turnGeneric:
-		return r.Tier == TierGeneric
-	case turnLocal:
-		return r.Tier == TierLocal
-	}
-	return r.Tier == TierFallback
-}
-
-// fallback judges by the code alone.
-func (e *Engine) fallback(s *subject) answer {
-	f := *s
-	if !s.status.IsZero() {
-		f.line = s.status.String() + " " + s.line
-	}
-	for _, r := range e.rules {
-		if asked(r, turnFallback, nil) && r.fits(&f) {
-			return answer{r, r.Class}
-		}
-	}
-	return answer{nil, mail.Unknown}
+	ids := make([]string, 1, 4)
+	ids[0] = operator
+	return append(ids, e.texts(operator)...)
 }
 
 // decide gives the layer whose answer counts, -1 if none says anything: the
@@ -221,7 +152,7 @@ func verdict(ev Evidence, layers []Layer, subjects []subject, answers []answer, 
 		d.Why = append(d.Why, mail.Reason{Key: whyUnknown, Fragment: subjects[at].line})
 		return d
 	}
-	apply(&d, a.rule, &subjects[at])
+	apply(&d, a, &subjects[at])
 	if at < last {
 		d.Confidence *= outerDiscount
 	}
@@ -232,7 +163,8 @@ func verdict(ev Evidence, layers []Layer, subjects []subject, answers []answer, 
 }
 
 // apply takes over what the rule says.
-func apply(d *mail.Diagnosis, r *Rule, s *subject) {
+func apply(d *mail.Diagnosis, a answer, s *subject) {
+	r := a.rule
 	d.Rule, d.Contributing, d.Confidence, d.Advice = r.ID, r.Contributing, r.confidence(), r.Advice
 	d.Retry, d.Actor = r.Retry, r.Actor
 	if d.Retry == "" {
@@ -247,7 +179,7 @@ func apply(d *mail.Diagnosis, r *Rule, s *subject) {
 	if r.Token {
 		d.Provider = r.Provider
 	}
-	d.Why = append(d.Why, mail.Reason{Key: r.why(), Fragment: s.fragment(r)})
+	d.Why = append(d.Why, mail.Reason{Key: r.why(), Fragment: a.fragment})
 }
 
 // why is the reason that a rule gives for its verdict.
@@ -267,14 +199,13 @@ func (r *Rule) why() string {
 
 // diagnoseStatus judges evidence without a text.
 func (e *Engine) diagnoseStatus(ev Evidence) mail.Diagnosis {
-	s := subject{line: "", outcome: mail.OutcomeOf(0, ev.Status), status: ev.Status}
+	s := newSubject(ev.Status.String())
+	s.outcome = mail.OutcomeOf(0, ev.Status)
 	d := mail.Diagnosis{Class: mail.Unknown, Stage: ev.Stage, Retry: mail.RetryByCode(s.outcome), Actor: mail.ActorUnknown}
 	if !ev.Status.IsZero() {
-		s.line = ev.Status.String()
-		s.status = mail.Enhanced{}
 		if a := e.fallback(&s); a.rule != nil {
 			d.Class = a.class
-			apply(&d, a.rule, &s)
+			apply(&d, a, &s)
 			return d
 		}
 	}

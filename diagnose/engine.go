@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/postroad/postroad/mail"
+	"github.com/postroad/postroad/provider"
 )
 
 //go:embed rules/*.toml
@@ -39,15 +40,19 @@ type Options struct {
 	// Rules are the operator's own files. They are asked before the shipped
 	// ones, in this order.
 	Rules []*RuleFile
-	// Texts gives the operators whose texts a provider also writes; may be nil.
+	// Texts gives the operators whose texts a provider also writes; nil asks the
+	// shipped catalogue of providers.
 	Texts func(operator string) []string
 }
 
 // Engine answers what a reply means. It never changes once it is made.
 type Engine struct {
-	rules []*Rule // in the order in which they are asked: own, provider, generic, local, fallback
-	own   int     // how many of them are the operator's
-	texts func(string) []string
+	rules  []*Rule // in the order in which they are asked: own, provider, generic, local, fallback
+	first  [turns + 1]int
+	index  *index
+	always []uint64 // rules without a usable literal
+	slow   bool     // ask every rule; the tests compare with it
+	texts  func(string) []string
 }
 
 // Shipped gives the engine with the shipped rules alone, made once.
@@ -89,6 +94,9 @@ func ShippedRules() ([]*RuleFile, error) {
 
 func newEngine(o Options, files []*RuleFile) (*Engine, error) {
 	e := &Engine{texts: o.Texts}
+	if e.texts == nil {
+		e.texts = shippedTexts
+	}
 	seen := make(map[string]*Rule)
 	add := func(files []*RuleFile, own bool) error {
 		for _, f := range files {
@@ -106,13 +114,54 @@ func newEngine(o Options, files []*RuleFile) (*Engine, error) {
 	if err := add(o.Rules, true); err != nil {
 		return nil, err
 	}
-	e.own = len(e.rules)
+	own := len(e.rules)
 	if err := add(files, false); err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(e.rules[e.own:], func(a, b *Rule) int { return int(a.Tier) - int(b.Tier) })
+	slices.SortStableFunc(e.rules[own:], func(a, b *Rule) int { return int(a.Tier) - int(b.Tier) })
+	e.divide()
+	e.file()
 	return e, nil
 }
+
+// divide notes where each kind of rule begins.
+func (e *Engine) divide() {
+	for i, r := range e.rules {
+		e.first[r.kind()+1] = i + 1
+	}
+	for k := 1; k < len(e.first); k++ {
+		e.first[k] = max(e.first[k], e.first[k-1])
+	}
+}
+
+// file puts the rules into the index.
+func (e *Engine) file() {
+	e.always = make([]uint64, words(len(e.rules)))
+	var literals []string
+	var owners []uint16
+	for i, r := range e.rules {
+		if len(r.needs) == 0 {
+			e.always[i/64] |= 1 << (i % 64)
+			continue
+		}
+		for _, l := range r.needs[0] {
+			literals, owners = append(literals, l), append(owners, uint16(i))
+		}
+	}
+	e.index = newIndex(literals, owners)
+}
+
+// shippedTexts asks the shipped catalogue. Its own tests hold it right; were it
+// broken, a provider's own rules would still be asked.
+func shippedTexts(operator string) []string {
+	c, err := provider.Shipped()
+	if err != nil {
+		return nil
+	}
+	return c.Texts(operator)
+}
+
+func words(bits int) int { return (bits + 63) / 64 }
 
 // Rules lists the engine's rules in the order in which they are asked.
 func (e *Engine) Rules() []*Rule { return slices.Clone(e.rules) }

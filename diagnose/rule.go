@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -52,9 +53,12 @@ type Rule struct {
 	Line         int
 	Own          bool // the operator's own, not shipped
 
-	once    sync.Once
-	pattern *regexp.Regexp // over folded text
-	exact   *regexp.Regexp // over text as written, for what cannot be folded
+	needs [][]string // literals without which the pattern cannot fit, see needs
+
+	once      sync.Once
+	folded    *regexp.Regexp // for folded text; nil if the pattern cannot be folded
+	exactOnce sync.Once
+	exact     *regexp.Regexp // for text as written
 }
 
 // confidence is the rule's own figure or its tier's.
@@ -65,42 +69,13 @@ func (r *Rule) confidence() float64 {
 	return r.Tier.confidence()
 }
 
-// compile makes the pattern on first use. [ParseRules] has parsed it already,
-// so that it cannot fail here.
-func (r *Rule) compile() {
-	r.once.Do(func() {
-		r.pattern = regexp.MustCompile("(?i)" + r.Match)
-	})
-}
-
-// find gives the place where the rule's pattern fits the subject, nil if it
-// does not.
-func (r *Rule) find(s *subject) []int {
-	r.compile()
-	return r.pattern.FindStringIndex(s.line)
-}
-
-// fits reports whether the rule takes the subject.
-func (r *Rule) fits(s *subject) bool {
-	if r.Outcome != "" && r.Outcome != s.outcome {
-		return false
+// holds reports whether the folded text has what the rule needs beside the
+// literal under which the index found it.
+func (r *Rule) holds(folded string) bool {
+	for _, set := range r.needs[min(1, len(r.needs)):] {
+		if !slices.ContainsFunc(set, func(l string) bool { return strings.Contains(folded, l) }) {
+			return false
+		}
 	}
-	r.compile()
-	return r.pattern.MatchString(s.line)
-}
-
-// subject is one layer as rules see it.
-type subject struct {
-	line    string // canonical
-	outcome mail.Outcome
-	status  mail.Enhanced // the report's, where the line has no enhanced code
-}
-
-// fragment is the piece of the line that the rule's pattern fits.
-func (s *subject) fragment(r *Rule) string {
-	at := r.find(s)
-	if at == nil {
-		return s.line
-	}
-	return strings.Trim(s.line[at[0]:at[1]], " ")
+	return true
 }

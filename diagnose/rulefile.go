@@ -141,8 +141,10 @@ func (e *entry) rule() (*Rule, error) {
 	if r.Tier == TierProvider && e.Provider == "" {
 		return nil, errors.New("is in tier provider but names none; add provider = \"...\" or another tier")
 	}
-	if _, err := syntax.Parse(e.Match, syntax.Perl|syntax.FoldCase); err != nil {
+	re, err := syntax.Parse(e.Match, syntax.Perl|syntax.FoldCase)
+	if err != nil {
 		return nil, fmt.Errorf("match is no RE2 pattern: %w; correct it", err)
 	}
+	r.needs = needs(re)
 	return r, nil
 }

@@ -1,0 +1,169 @@
+package diagnose
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/postroad/postroad/mail"
+)
+
+// shippedEngine is the engine that the tests ask; they fail where its rules
+// cannot be read.
+func shippedEngine(t testing.TB) *Engine {
+	t.Helper()
+	e, err := Shipped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// slowEngine asks every rule of every text.
+func slowEngine(t testing.TB) *Engine {
+	t.Helper()
+	e, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.slow = true
+	return e
+}
+
+// corpus gives a folder of the shared test data beside the project.
+func corpus(t testing.TB, name string) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			break
+		}
+		if dir == filepath.Dir(dir) {
+			t.Fatal("no go.mod above the test")
+		}
+		dir = filepath.Dir(dir)
+	}
+	path := filepath.Join(dir, "..", "shared", "corpus", filepath.FromSlash(name))
+	if _, err := os.Stat(path); err != nil {
+		t.Skip("corpus not here: " + name)
+	}
+	return path
+}
+
+// texts are all replies that the rules give as examples.
+func exampleTexts(t testing.TB) (texts []string, providers []string) {
+	t.Helper()
+	seen := map[string]bool{"": true}
+	providers = []string{""}
+	for _, r := range shippedEngine(t).Rules() {
+		texts = append(texts, r.Examples...)
+		if !seen[r.Provider] {
+			seen[r.Provider] = true
+			providers = append(providers, r.Provider)
+		}
+	}
+	return texts, providers
+}
+
+func same(t *testing.T, fast, slow *Engine, ev Evidence) {
+	t.Helper()
+	if a, b := fast.Diagnose(ev), slow.Diagnose(ev); !reflect.DeepEqual(a, b) {
+		t.Errorf("%+v:\n  index %+v\n  slow  %+v", ev, a, b)
+	}
+}
+
+// The index must never change an answer: every example of every rule, with its
+// provider and with none, and mixtures that tear literals apart.
+func TestIndexAnswersAsTheSlowPath(t *testing.T) {
+	fast, slow := shippedEngine(t), slowEngine(t)
+	texts, providers := exampleTexts(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	pick := func() string { return texts[random.IntN(len(texts))] }
+	for i, text := range texts {
+		same(t, fast, slow, Evidence{Text: text, Provider: providers[i%len(providers)], Spoke: Spoke(i % 3)})
+	}
+	for range 300 {
+		a, b := pick(), pick()
+		text := a[:random.IntN(len(a)+1)] + b[random.IntN(len(b)+1):]
+		if random.IntN(2) == 0 {
+			text = strings.ToUpper(text)
+		}
+		same(t, fast, slow, Evidence{Text: text, Provider: providers[random.IntN(len(providers))]})
+	}
+}
+
+// Beyond ASCII a letter can be longer or shorter in its other case, and two
+// signs are the other case of ASCII letters: rules take them, so the index must
+// not leave them out.
+func TestFoldingBeyondASCII(t *testing.T) {
+	fast, slow := shippedEngine(t), slowEngine(t)
+	for _, text := range []string{
+		"550 5.1.1 UNKNOWN UſER", "550 5.1.1 un\u212anown user", "550 5.7.1 mes\u017fage rejected as \u017fpam",
+		"550 5.1.1 Utilisateur inconnu É", "550 İ user unknown", "550 ẞ user unknown", "550 \xff\xfe user unknown \x80",
+	} {
+		same(t, fast, slow, Evidence{Text: text})
+		same(t, fast, slow, Evidence{Text: text, Provider: "yahoo"})
+	}
+}
+
+func TestCorpusTextsAnswerAsTheSlowPath(t *testing.T) {
+	dir := corpus(t, "bounces/sisimai-set-of-emails/bsd")
+	fast, slow := shippedEngine(t), slowEngine(t)
+	files, err := filepath.Glob(filepath.Join(dir, "*.eml"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("no mails in the corpus: ", err)
+	}
+	for i, file := range files {
+		if testing.Short() && i%10 != 0 {
+			continue
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(data)) {
+			if len(line) > 60 && i%4 == 0 {
+				same(t, fast, slow, Evidence{Text: line})
+				break
+			}
+		}
+		if i := strings.Index(string(data), "iagnostic-Code:"); i >= 0 {
+			text := string(data[i+len("iagnostic-Code:"):])
+			if j := strings.Index(text, "\n\n"); j >= 0 {
+				text = text[:j]
+			}
+			same(t, fast, slow, Evidence{Text: text})
+		}
+	}
+}
+
+// Every rule must be reachable by its own examples.
+func TestExamplesAreTakenByTheirRule(t *testing.T) {
+	e := shippedEngine(t)
+	for _, r := range e.Rules() {
+		for _, example := range r.Examples {
+			d := e.Diagnose(Evidence{Text: example, Provider: r.Provider, Spoke: map[Tier]Spoke{TierLocal: Local}[r.Tier]})
+			if d.Rule != r.ID && d.Class != r.Class {
+				t.Errorf("%s:%d: %s: example goes to %q (%s, want %s): %s", r.File, r.Line, r.ID, d.Rule, d.Class, r.Class, example)
+			}
+		}
+	}
+}
+
+func TestSyntheticTextsNeverMatch(t *testing.T) {
+	e := shippedEngine(t)
+	for _, text := range []string{
+		"421 4.7.0 [TSS04] " + mail.SyntheticMark + " deferred due to unexpected volume",
+		"550 5.4.300 Message expired -> 421 4.4.2 Connection dropped due to SocketError " + mail.SyntheticMark,
+	} {
+		if d := e.Diagnose(Evidence{Text: text, Provider: "yahoo"}); d.Class != mail.Unknown || d.Rule != "" {
+			t.Errorf("%q: class %s by rule %q", text, d.Class, d.Rule)
+		}
+	}
+}

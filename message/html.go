@@ -1,0 +1,286 @@
+package message
+
+import (
+	stdhtml "html"
+	"strings"
+	"unicode/utf8"
+)
+
+// PlainText gives the readable text of HTML: blocks, rows and <br> become line
+// ends, paragraphs stand apart by an empty line, cells become tabs; comments,
+// styles, scripts and the head's title go. It reads tag by tag and builds no
+// tree, so that nesting costs nothing; its time is linear, its result valid
+// UTF-8 and no longer than the text that is in the HTML. An address in angle
+// brackets that nobody escaped is text.
+func PlainText(html string) string {
+	t := textWriter{}
+	t.out = make([]byte, 0, len(html)/4)
+	s := htmlScan{s: html, quotes: true, lastGT: strings.LastIndexByte(html, '>')}
+	for s.i < len(s.s) {
+		lt := strings.IndexByte(s.s[s.i:], '<')
+		if lt < 0 {
+			t.text(s.s[s.i:])
+			break
+		}
+		t.text(s.s[s.i : s.i+lt])
+		s.i += lt
+		if name, closing, ok := s.tag(); ok {
+			t.tag(name, closing)
+		} else {
+			t.text("<")
+			s.i++
+		}
+	}
+	return t.String()
+}
+
+// htmlScan passes over tags.
+type htmlScan struct {
+	s      string
+	i      int
+	lastGT int  // no '>' follows it
+	quotes bool // a quoted attribute may hold a '>'
+}
+
+// tag reads the tag, comment or declaration at s.i and steps behind it; of a
+// script, style or title the content too. ok is false if the '<' is text.
+func (s *htmlScan) tag() (name string, closing, ok bool) {
+	rest := s.s[s.i:]
+	if len(rest) < 3 || s.i > s.lastGT {
+		return "", false, false
+	}
+	if rest[1] == '!' || rest[1] == '?' {
+		s.comment()
+		return "", false, true
+	}
+	at := 1
+	if rest[1] == '/' {
+		closing = true
+		at = 2
+	}
+	n := at
+	for n < len(rest) && n < at+32 && (isAlnum(rest[n]) || rest[n] == ':' || rest[n] == '-') {
+		n++
+	}
+	if n == at || !isAlnum(rest[at]) || '0' <= rest[at] && rest[at] <= '9' {
+		return "", false, false
+	}
+	if n < len(rest) && !isSpace(rest[n]) && rest[n] != '>' && rest[n] != '/' && rest[n] != '\f' {
+		return "", false, false // <user@example.com>
+	}
+	name = lowerTag(rest[at:n])
+	s.i += n
+	selfClosed := s.skipAttributes()
+	if !closing && !selfClosed {
+		switch name {
+		case "script", "style", "title", "noscript", "template":
+			s.skipTo(name)
+		}
+	}
+	return name, closing, true
+}
+
+// comment steps behind a comment or a declaration. A comment without an end is
+// one tag: what follows it is better shown than lost.
+func (s *htmlScan) comment() {
+	rest := s.s[s.i:]
+	if strings.HasPrefix(rest, "<!--") {
+		if j := strings.Index(rest[2:], "-->"); j >= 0 {
+			s.i += 2 + j + 3
+			return
+		}
+		s.s = s.s[:s.i] + strings.ReplaceAll(rest, "<!--", "") // none of them ends
+		return
+	}
+	s.i += strings.IndexByte(rest, '>') + 1
+}
+
+// skipAttributes steps behind the '>' that ends a tag. There is one, by the
+// check against lastGT.
+func (s *htmlScan) skipAttributes() (selfClosed bool) {
+	const most = 2048 // bytes that a quoted '>' may make a tag longer
+	gt := s.i + strings.IndexByte(s.s[s.i:], '>')
+	if !s.quotes {
+		s.i = gt + 1
+		return s.s[gt-1] == '/'
+	}
+	end, limit := gt, min(len(s.s), gt+most)
+	var quote byte
+	for i := s.i; i < limit; i++ {
+		switch c := s.s[i]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '>':
+			s.i = i + 1
+			return s.s[i-1] == '/'
+		case (c == '"' || c == '\'') && afterEquals(s.s[:i]):
+			quote = c
+		}
+	}
+	s.quotes = false // unbalanced: from here on a tag ends at its first '>'
+	s.i = end + 1
+	return s.s[end-1] == '/'
+}
+
+// afterEquals tells whether s ends with an equals sign and perhaps a few blanks.
+func afterEquals(s string) bool {
+	for n := 0; n < 4 && len(s) > 0; n++ {
+		switch c := s[len(s)-1]; {
+		case c == '=':
+			return true
+		case !isSpace(c):
+			return false
+		}
+		s = s[:len(s)-1]
+	}
+	return false
+}
+
+// skipTo steps in front of the end tag of name, or to the end.
+func (s *htmlScan) skipTo(name string) {
+	for i := s.i; ; {
+		j := strings.Index(s.s[i:], "</")
+		if j < 0 {
+			s.i = len(s.s)
+			return
+		}
+		i += j + 2
+		if len(s.s)-i >= len(name) && strings.EqualFold(s.s[i:i+len(name)], name) {
+			s.i = i - 2
+			return
+		}
+	}
+}
+
+// lowerTag is the name in lower case; no allocation for those that matter.
+func lowerTag(s string) string {
+	for i := 0; i < len(s); i++ {
+		if 'A' <= s[i] && s[i] <= 'Z' {
+			return strings.ToLower(s)
+		}
+	}
+	return s
+}
+
+// textWriter collects text with white space collapsed.
+type textWriter struct {
+	out     []byte
+	blank   bool // white space is due before the next letter
+	breaks  int  // line ends are due before the next letter, at most two
+	tabs    int  // cells are due
+	cells   int  // cells of the row so far
+	pre     int  // depth of <pre>
+	started bool
+}
+
+// maxTabs caps the empty cells that are kept in a row.
+const maxTabs = 64
+
+func (t *textWriter) tag(name string, closing bool) {
+	switch name {
+	case "br":
+		t.line(t.breaks + 1)
+	case "p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "ul", "ol", "dl", "hr":
+		t.line(2)
+	case "pre":
+		t.line(2)
+		if !closing {
+			t.pre++
+		} else if t.pre > 0 {
+			t.pre--
+		}
+	case "div", "li", "tr", "table", "tbody", "thead", "tfoot", "caption", "section", "article", "header", "footer", "address",
+		"center", "dt", "dd", "form", "fieldset", "option", "body", "html", "head", "main", "nav", "figure", "title":
+		t.line(1)
+	case "td", "th":
+		if closing {
+			return
+		}
+		if t.cells++; t.cells > 1 && t.breaks == 0 {
+			t.tabs = min(t.tabs+1, maxTabs)
+		} else if t.cells > 1 { // a block in the cell before had ended its line
+			t.tabs, t.breaks = min(t.tabs+1, maxTabs), 0
+		}
+		return
+	}
+	if name == "tr" || name == "table" {
+		t.cells = 0
+	}
+}
+
+func (t *textWriter) line(n int) {
+	t.breaks = max(t.breaks, min(n, 2))
+	t.blank = false
+	t.tabs = 0
+}
+
+// due writes the white space that is due.
+func (t *textWriter) due() {
+	switch {
+	case !t.started:
+	case t.breaks > 0:
+		t.out = append(t.out, "\n\n"[:t.breaks]...)
+	case t.tabs > 0:
+		for range t.tabs {
+			t.out = append(t.out, '\t')
+		}
+	case t.blank:
+		t.out = append(t.out, ' ')
+	}
+	t.started = true
+	t.blank, t.breaks, t.tabs = false, 0, 0
+}
+
+func (t *textWriter) text(s string) {
+	if strings.IndexByte(s, '&') >= 0 {
+		s = stdhtml.UnescapeString(s)
+	}
+	for i := 0; i < len(s); {
+		c := s[i]
+		switch {
+		case t.pre > 0 && isBreak(c):
+			t.line(t.breaks + 1)
+			i = breakEnd(s, i)
+		case isSpace(c) || c == '\f' || c == 0:
+			if t.pre > 0 && c != 0 {
+				t.due()
+				t.out = append(t.out, c)
+			} else {
+				t.blank = true
+			}
+			i++
+		case c == 0xc2 && i+1 < len(s) && s[i+1] == 0xa0: // no-break space
+			t.blank = true
+			i += 2
+		default:
+			j := i + 1
+			for j < len(s) && s[j] > ' ' && s[j] != 0xc2 {
+				j++
+			}
+			t.due()
+			t.out = append(t.out, s[i:j]...)
+			i = j
+		}
+	}
+}
+
+func breakEnd(s string, i int) int {
+	if s[i] == '\r' && i+1 < len(s) && s[i+1] == '\n' {
+		return i + 2
+	}
+	return i + 1
+}
+
+// String ends the text with one line end.
+func (t *textWriter) String() string {
+	if len(t.out) == 0 {
+		return ""
+	}
+	s := string(append(t.out, '\n'))
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\uFFFD")
+	}
+	return s
+}

@@ -48,8 +48,10 @@ func Languages() []string {
 func Match(wishes ...string) (tag string, ok bool) {
 	var want []language.Tag
 	for _, w := range wishes {
-		w, _, _ = strings.Cut(w, ".")
-		w, _, _ = strings.Cut(w, "@")
+		if !strings.ContainsAny(w, ",;") { // a locale, not an Accept-Language value
+			w, _, _ = strings.Cut(w, ".")
+			w, _, _ = strings.Cut(w, "@")
+		}
 		list, _, err := language.ParseAcceptLanguage(strings.ReplaceAll(w, "_", "-"))
 		if err == nil {
 			want = append(want, list...)

@@ -12,15 +12,17 @@ const (
 	whyToken      = "why.token"            // the words that only this provider writes
 	whyProvider   = "why.provider-text"    // words that this provider is known to write
 	whyText       = "why.rule-text"        // words whose meaning is known
-	whyOwn        = "why.own-rule"         // the operator's own rule
-	whyCode       = "why.code-only"        // nothing but the code is known
-	whyInner      = "why.inner-reply"      // the inner reply decided
-	whyOuter      = "why.outer-reply"      // the inner reply says nothing, an outer one decided
-	whyTempInside = "why.temporary-inside" // a temporary reply under a permanent one
+	whyOwn        = "why.own-rule"         // words that the operator's own rule knows
+	whyCode       = "why.code-only"        // the code, the words are not known
+	whyInner      = "why.inner-reply"      // the inner reply's code: it decided
+	whyTempInside = "why.temporary-inside" // the same, temporary under a permanent one
+	whyOuter      = "why.outer-reply"      // the outer reply that decided, as the inner one says nothing
 	whyNoRemote   = "why.no-remote"        // the sending side's words
-	whyUnknown    = "why.unknown-text"     // no rule knows the text
-	whyNothing    = "why.no-text"          // there is no text
-	whySynthetic  = "why.synthetic"        // we wrote it ourselves
+	whyNoBlame    = "why.no-blame"         // the text, which names no cause but the broken connection
+	whyUnknown    = "why.unknown-text"     // the text, which no rule knows
+	whyNoText     = "why.no-text"          // the report's status: there is no text
+	whyNothing    = "why.nothing"          // nothing at all
+	whySynthetic  = "why.synthetic"        // the mark of what we wrote ourselves
 )
 
 // outerDiscount is how much less a verdict is worth that an outer layer gave:
@@ -138,12 +140,9 @@ func verdict(ev Evidence, layers []Layer, subjects []subject, answers []answer, 
 		d.Chain[i] = mail.Link{Code: r.Code, Enhanced: r.Enhanced, Text: r.Text(), Class: answers[i].class}
 	}
 	d.Why = make([]mail.Reason, 0, 3)
-	inner := subjects[last].line
 	switch {
-	case last > 0 && at == last && subjects[0].outcome == mail.Permanent && subjects[last].outcome == mail.Temporary:
-		d.Why = append(d.Why, mail.Reason{Key: whyTempInside, Fragment: inner})
 	case last > 0 && at == last:
-		d.Why = append(d.Why, mail.Reason{Key: whyInner, Fragment: inner})
+		d.Why = append(d.Why, insideReason(subjects[0].outcome, subjects[last].outcome, layers[last].Reply))
 	case at < last:
 		d.Why = append(d.Why, mail.Reason{Key: whyOuter, Fragment: subjects[at].line})
 	}
@@ -159,7 +158,22 @@ func verdict(ev Evidence, layers []Layer, subjects []subject, answers []answer, 
 	if layers[at].Local || last == 0 && ev.Spoke == Local {
 		d.Why = append(d.Why, mail.Reason{Key: whyNoRemote, Fragment: subjects[at].line})
 	}
+	if d.Class == mail.Transport && len(d.Contributing) == 0 && a.rule.Tier != TierFallback {
+		d.Why = append(d.Why, mail.Reason{Key: whyNoBlame, Fragment: subjects[at].line})
+	}
 	return d
+}
+
+// insideReason says that the inner reply decided.
+func insideReason(outer, inner mail.Outcome, r mail.Reply) mail.Reason {
+	code := mail.Reply{Code: r.Code, Enhanced: r.Enhanced}.String()
+	if code == "" {
+		code = r.Text()
+	}
+	if outer == mail.Permanent && inner == mail.Temporary {
+		return mail.Reason{Key: whyTempInside, Fragment: code}
+	}
+	return mail.Reason{Key: whyInner, Fragment: code}
 }
 
 // apply takes over what the rule says.
@@ -209,7 +223,11 @@ func (e *Engine) diagnoseStatus(ev Evidence) mail.Diagnosis {
 			return d
 		}
 	}
-	d.Why = []mail.Reason{{Key: whyNothing, Fragment: s.line}}
+	key := whyNoText
+	if s.line == "" {
+		key = whyNothing
+	}
+	d.Why = []mail.Reason{{Key: key, Fragment: s.line}}
 	return d
 }
 

@@ -11,9 +11,9 @@ import (
 // Caps of one file: a catalogue of the whole world is far below them, and a
 // file beyond them is a mistake.
 const (
-	maxFile      = 4 << 20 // bytes
-	maxOperators = 10_000
-	maxNumber    = 1_000_000 // largest limit
+	maxFile   = 1 << 20   // bytes
+	maxKeys   = 32        // of one table
+	maxNumber = 1_000_000 // largest limit
 )
 
 // builder collects one catalogue. Words keep their place in the file until all
@@ -25,10 +25,17 @@ type builder struct {
 	at       []int    // offset of each operator
 	texts    [][]item // of each operator: references to other operators
 	shared   [][]item
-	cited    []item // references to sources
-	claimed  []int  // offset of each claim, parallel to Catalogue.claims
-	owned    []int  // parallel to Catalogue.owners
+	cited    []item      // references to sources
+	linked   []reference // of links to brands
+	claimed  []int       // offset of each claim, parallel to Catalogue.claims
+	owned    []int       // parallel to Catalogue.owners
 	brandIDs map[string]string
+}
+
+// reference is a word in an operator's tables that names one of its brands.
+type reference struct {
+	operator int
+	brand    item
 }
 
 // Parse reads a catalogue. It is strict: an unknown key, an id or a name that
@@ -85,7 +92,8 @@ func (b *builder) take(t *table) error {
 
 func (b *builder) top(t *table) error {
 	var registries []item
-	if err := b.doc.into(t, field{"schema", &b.schema}, field{"registries", &registries}); err != nil {
+	err := b.doc.into(t, field{"schema", &b.schema}, field{"registries", &registries})
+	if err != nil {
 		return err
 	}
 	if b.schema != 1 {
@@ -107,14 +115,18 @@ func (b *builder) top(t *table) error {
 func (b *builder) source(t *table) error {
 	var s Source
 	var url, read item
-	if err := b.doc.into(t, field{"url", &url}, field{"read", &read}, field{"note", &s.Note}); err != nil {
+	err := b.doc.into(t, field{"url", &url}, field{"read", &read}, field{"note", &s.Note})
+	if err != nil {
 		return err
 	}
 	s.Key, s.URL, s.Read = t.key.text, url.text, read.text
+	if s.Key == "" {
+		return b.doc.errorf(t.at, "source without a key: write [source.KEY]")
+	}
 	if _, twice := b.cat.sources[s.Key]; twice {
 		return b.doc.errorf(t.at, "source %q stands twice: merge the two", s.Key)
 	}
-	if _, err := b.date(item{read.text, read.at}); read.text == "" || err != nil {
+	if _, err := b.date(read); read.text == "" || err != nil {
 		return b.doc.errorf(t.at, "source %q has no date: add read = \"2026-10\", when it was read", s.Key)
 	}
 	if s.URL == "" && s.Note == "" {
@@ -131,7 +143,11 @@ func (b *builder) operator(t *table) error {
 	var p Provider
 	var id, kind item
 	var texts, shared, mx, hosts, domains, sources []item
-	err := b.doc.into(t, field{"id", &id}, field{"name", &p.Name}, field{"kind", &kind}, field{"texts", &texts}, field{"shared", &shared}, field{"mx", &mx}, field{"hosts", &hosts}, field{"domains", &domains}, field{"sources", &sources}, field{"note", &p.Note})
+	err := b.doc.into(t,
+		field{"id", &id}, field{"name", &p.Name}, field{"kind", &kind}, field{"texts", &texts},
+		field{"shared", &shared}, field{"mx", &mx}, field{"hosts", &hosts},
+		field{"domains", &domains}, field{"sources", &sources}, field{"note", &p.Note},
+	)
 	if err != nil {
 		return err
 	}
@@ -143,8 +159,6 @@ func (b *builder) operator(t *table) error {
 		return b.doc.errorf(t.at, "operator %q has no name: add name = \"...\" as people call it", p.ID)
 	case !slices.Contains([]Kind{Mailbox, Hosting, Gateway, Forwarder}, p.Kind):
 		return b.doc.errorf(t.at, "operator %q is of kind %q: use mailbox, hosting, gateway or forwarder", p.ID, p.Kind)
-	case len(b.cat.providers) >= maxOperators:
-		return b.doc.errorf(t.at, "more than %d operators: is this the right file?", maxOperators)
 	}
 	if _, twice := b.cat.byID[p.ID]; twice {
 		return b.doc.errorf(id.at, "operator id %q is taken: choose another, or merge the two", p.ID)
@@ -179,7 +193,10 @@ func (b *builder) brandTable(t *table) error {
 	var br Brand
 	var id item
 	var mx, domains, also, sources []item
-	err := b.doc.into(t, field{"id", &id}, field{"name", &br.Name}, field{"mx", &mx}, field{"domains", &domains}, field{"also", &also}, field{"sources", &sources}, field{"note", &br.Note})
+	err := b.doc.into(t,
+		field{"id", &id}, field{"name", &br.Name}, field{"mx", &mx}, field{"domains", &domains},
+		field{"also", &also}, field{"sources", &sources}, field{"note", &br.Note},
+	)
 	if err != nil {
 		return err
 	}
@@ -217,7 +234,10 @@ func (b *builder) brandTable(t *table) error {
 		if err != nil {
 			return err
 		}
-		br.Also = append(br.Also, strings.ToLower(a.text))
+		br.Also = append(br.Also, a.text)
+		if b.cat.brandAt([]byte(name), n) != "" {
+			return b.doc.errorf(a.at, "domain %q stands under also, but %q has it already: leave it away", a.text, p.ID)
+		}
 		b.own(name, domainClaim{provider: n, suffix: suffix, also: true, brand: br.Name}, a.at)
 	}
 	p.Brands = append(p.Brands, br)
@@ -226,12 +246,15 @@ func (b *builder) brandTable(t *table) error {
 
 func (b *builder) link(t *table) error {
 	var l Link
-	var kind, url, checked item
-	err := b.doc.into(t, field{"kind", &kind}, field{"url", &url}, field{"checked", &checked}, field{"doubtful", &l.Doubtful}, field{"note", &l.Note})
+	var kind, url, checked, brand item
+	err := b.doc.into(t,
+		field{"kind", &kind}, field{"url", &url}, field{"checked", &checked},
+		field{"doubtful", &l.Doubtful}, field{"brand", &brand}, field{"note", &l.Note},
+	)
 	if err != nil {
 		return err
 	}
-	l.Kind, l.URL, l.Checked = LinkKind(kind.text), url.text, checked.text
+	l.Kind, l.URL, l.Checked, l.Brand = LinkKind(kind.text), url.text, checked.text, brand.text
 	if !slices.Contains([]LinkKind{Postmaster, Form, Delist, FBL, LimitsPage}, l.Kind) {
 		return b.doc.errorf(t.at, "link of kind %q: use postmaster, form, delist, fbl or limits", l.Kind)
 	}
@@ -241,6 +264,9 @@ func (b *builder) link(t *table) error {
 	if _, err := b.date(checked); err != nil || l.Checked == "" {
 		return b.doc.errorf(t.at, "link %q has no good date: add checked = \"2026-10\", when it was last seen", l.URL)
 	}
+	if l.Brand != "" {
+		b.linked = append(b.linked, reference{len(b.cat.providers) - 1, brand})
+	}
 	p := &b.cat.providers[len(b.cat.providers)-1]
 	p.Links = append(p.Links, l)
 	return nil
@@ -249,7 +275,11 @@ func (b *builder) link(t *table) error {
 func (b *builder) limit(t *table) error {
 	var l Limit
 	var source item
-	err := b.doc.into(t, field{"connections", &l.Connections}, field{"messages", &l.Messages}, field{"recipients", &l.Recipients}, field{"size_mb", &l.SizeMB}, field{"source", &source}, field{"note", &l.Note})
+	err := b.doc.into(t,
+		field{"connections", &l.Connections}, field{"messages", &l.Messages},
+		field{"recipients", &l.Recipients}, field{"size_mb", &l.SizeMB}, field{"source", &source},
+		field{"note", &l.Note},
+	)
 	if err != nil {
 		return err
 	}
@@ -302,7 +332,7 @@ func (b *builder) patterns(list []item, n int32, brand, brandName string) ([]Pat
 		if err := b.claim(name, claim, it.at); err != nil {
 			return nil, err
 		}
-		out = append(out, Pattern{Name: strings.ToLower(word), Until: until, Brand: brand})
+		out = append(out, Pattern{Name: word, Until: until, Brand: brand})
 	}
 	return out, nil
 }
@@ -368,7 +398,7 @@ func (b *builder) domains(list []item, n int32, brand string) ([]Domain, error) 
 			}
 		}
 		b.own(name, domainClaim{provider: n, suffix: suffix, from: unix(from), until: unix(until), brand: brand}, it.at)
-		out = append(out, Domain{Name: strings.ToLower(word), From: from, Until: until})
+		out = append(out, Domain{Name: word, From: from, Until: until})
 	}
 	return out, nil
 }
@@ -413,6 +443,12 @@ func (b *builder) references() error {
 			return b.doc.errorf(key.at, "source %q is not there: add [source.%s] with url and read, or correct the key", key.text, key.text)
 		}
 	}
+	for _, l := range b.linked {
+		p := &b.cat.providers[l.operator]
+		if _, ok := p.Brand(l.brand.text); !ok {
+			return b.doc.errorf(l.brand.at, "brand %q is missing: name a brand of %q", l.brand.text, p.ID)
+		}
+	}
 	for i := range b.cat.providers {
 		p := &b.cat.providers[i]
 		var err error
@@ -451,30 +487,29 @@ func (b *builder) name(it item) (name string, suffix bool, err error) {
 	return s, len(s) < len(it.text), nil
 }
 
-// period splits "NAME from DATE until DATE".
+// period splits "NAME from DATE until DATE", of which either date, and in most
+// entries both, may be missing.
 func (b *builder) period(it item) (name string, from, until time.Time, err error) {
-	if strings.IndexByte(it.text, ' ') < 0 {
-		return it.text, from, until, nil
+	name, rest, dated := strings.Cut(it.text, " ")
+	if !dated {
+		return name, from, until, nil
 	}
-	words := strings.Fields(it.text)
-	name, words = words[0], words[1:]
-	for len(words) >= 2 {
+	for words := strings.Fields(rest); len(words) > 0 || from.IsZero() && until.IsZero(); words = words[2:] {
+		if len(words) < 2 || words[0] != "from" && words[0] != "until" || !until.IsZero() || words[0] == "from" && !from.IsZero() {
+			return "", from, until, b.doc.errorf(it.at, "%q: write \"NAME from DATE until DATE\", either part may be missing", it.text)
+		}
 		d, err := b.date(item{words[1], it.at})
 		if err != nil {
 			return "", from, until, err
 		}
-		switch {
-		case words[0] == "from" && from.IsZero() && until.IsZero():
+		if words[0] == "from" {
 			from = d
-		case words[0] == "until" && until.IsZero():
+		} else {
 			until = d
-		default:
-			return "", from, until, b.doc.errorf(it.at, "%q: write \"NAME from DATE until DATE\", either part may be missing", it.text)
 		}
-		words = words[2:]
 	}
-	if len(words) > 0 || !from.IsZero() && !until.IsZero() && !from.Before(until) {
-		return "", from, until, b.doc.errorf(it.at, "%q: write \"NAME from DATE until DATE\" with the earlier date first, either part may be missing", it.text)
+	if !until.IsZero() && !from.Before(until) {
+		return "", from, until, b.doc.errorf(it.at, "%q: write \"NAME from DATE until DATE\" with the earlier date first", it.text)
 	}
 	return name, from, until, nil
 }

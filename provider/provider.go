@@ -102,6 +102,7 @@ type Link struct {
 	URL      string // https:, http: or mailto:
 	Checked  string // date of the source that has it: YYYY, YYYY-MM or YYYY-MM-DD
 	Doubtful bool   // from memory or an old page: say so where it is shown
+	Brand    string // id of the brand that it is for alone, or ""
 	Note     string
 }
 
@@ -123,12 +124,12 @@ type Source struct {
 	Note string
 }
 
-// Link gives the operator's first link of a kind, one that is certain before one
-// that is doubtful.
+// Link gives the operator's first link of a kind that is for all its brands, one
+// that is certain before one that is doubtful.
 func (p *Provider) Link(kind LinkKind) (Link, bool) {
 	var found Link
 	for _, l := range p.Links {
-		if l.Kind != kind {
+		if l.Kind != kind || l.Brand != "" {
 			continue
 		}
 		if !l.Doubtful {

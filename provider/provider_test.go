@@ -198,6 +198,9 @@ func TestLinks(t *testing.T) {
 	if l, _ := p.Link(FBL); l.URL != "https://b.example" {
 		t.Errorf("the doubtful link goes first: %+v", l)
 	}
+	if l, ok := (&Provider{Links: []Link{{Kind: FBL, URL: "https://a.example", Brand: "b"}}}).Link(FBL); ok {
+		t.Errorf("the link of one brand is given for all: %+v", l)
+	}
 	if l, ok := (&Provider{Links: p.Links[:1]}).Link(FBL); !ok || !l.Doubtful {
 		t.Errorf("a doubtful link is better than none: %+v", l)
 	}

@@ -232,6 +232,20 @@ func (c *Cell) Listen(addr string) (net.Listener, error) {
 	return l, nil
 }
 
+// Dial connects to a port in the cell, from any address of its networks.
+func (c *Cell) Dial(ctx context.Context, from, to string) (net.Conn, error) {
+	var conn net.Conn
+	err := c.do(func() (err error) {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		conn, err = d.DialContext(ctx, "tcp4", to)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("dial in the cell: %w", err)
+	}
+	return conn, nil
+}
+
 // Deaf opens a port at which connecting times out, as at a host behind a
 // firewall that drops packets: its queue of connections is full and nobody takes them.
 func (c *Cell) Deaf(addr string) error {

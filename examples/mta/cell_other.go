@@ -33,6 +33,9 @@ func (*Cell) WriteFile(string, string) error { return ErrUnavailable }
 // Listen is of no use here.
 func (*Cell) Listen(string) (net.Listener, error) { return nil, ErrUnavailable }
 
+// Dial is of no use here.
+func (*Cell) Dial(context.Context, string, string) (net.Conn, error) { return nil, ErrUnavailable }
+
 // Deaf is of no use here.
 func (*Cell) Deaf(string) error { return ErrUnavailable }
 

@@ -17,18 +17,15 @@ type Exim struct {
 	path string
 }
 
-// SetUpExim writes the configuration; settings are added to its main section
-// ("delay_warning": "1h"), and retry is the time for which a message is tried
-// ("4d"). One Exim a cell.
-func SetUpExim(ctx context.Context, c *Cell, host, domain, retry string, settings map[string]string) (*Exim, error) {
+// SetUpExim writes the configuration. One Exim a cell.
+func SetUpExim(ctx context.Context, c *Cell, o Setup) (*Exim, error) {
 	x := &Exim{cell: c, path: filepath.Join(c.deps, eximSbin, "exim4")}
-	var more strings.Builder
-	for k, v := range settings {
-		fmt.Fprintf(&more, "%s = %s\n", k, v)
+	if o.Retry == "" {
+		o.Retry = "4d"
 	}
 	config := strings.NewReplacer(
-		"@HOST@", host, "@DOMAIN@", domain, "@EXIM@", x.path, "@RETRY@", retry,
-		"@ADDRESS@", Address, "@SETTINGS@", more.String(),
+		"@HOST@", o.Host, "@DOMAIN@", o.Domain, "@EXIM@", x.path, "@RETRY@", o.Retry,
+		"@ADDRESS@", Address, "@MAIN@", settings(o.Main), "@SMTP@", settings(o.SMTP),
 	).Replace(eximConfig)
 	errs := []error{c.WriteFile("etc/exim4/exim4.conf", config)}
 	for _, d := range []string{"spool/exim4", "log/exim4"} {
@@ -61,10 +58,9 @@ disable_ipv6 = true
 local_interfaces = 127.0.0.1
 keep_environment =
 acl_smtp_rcpt = accept
-dns_again_means_nonexist =
 ignore_bounce_errors_after = 2d
 timeout_frozen_after = 7d
-@SETTINGS@
+@MAIN@
 begin routers
 own:
   driver = accept
@@ -91,6 +87,7 @@ remote_smtp:
   command_timeout = 3s
   data_timeout = 3s
   final_timeout = 3s
+@SMTP@
 begin retry
 * * F,@RETRY@,1s
 `

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,11 +19,18 @@ type Postfix struct {
 	sbin string
 }
 
-// StartPostfix writes the configuration and starts the daemons. host is the
-// server's own name, domain the one whose mail it keeps, and settings are added
-// to main.cf ("maximal_queue_lifetime": "5s"). Sending addresses, DNS and
-// /etc are the cell's. One Postfix a cell.
-func StartPostfix(ctx context.Context, c *Cell, host, domain string, settings map[string]string) (*Postfix, error) {
+// Setup is how a mail server is set up; all else is fixed.
+type Setup struct {
+	Host   string            // its own name
+	Domain string            // the one whose mail it keeps
+	Main   map[string]string // added to Postfix's main.cf or the main section of Exim's configuration
+	SMTP   map[string]string // added to Exim's smtp transport
+	Retry  string            // how long Exim tries, "4d"; for Postfix set maximal_queue_lifetime
+}
+
+// StartPostfix writes the configuration and starts the daemons. It listens on
+// 127.0.0.1:25 and relays for nobody but its own machine. One Postfix a cell.
+func StartPostfix(ctx context.Context, c *Cell, o Setup) (*Postfix, error) {
 	main := map[string]string{
 		"compatibility_level":     "3.6",
 		"command_directory":       filepath.Join(c.deps, postfixSbin),
@@ -36,11 +44,11 @@ func StartPostfix(ctx context.Context, c *Cell, host, domain string, settings ma
 		"setgid_group":            "postdrop",
 		"maillog_file":            PostfixLog,
 		"maillog_file_prefixes":   "/var/log",
-		"myhostname":              host,
-		"mydomain":                domain,
+		"myhostname":              o.Host,
+		"mydomain":                o.Domain,
 		"myorigin":                "$mydomain",
 		"mydestination":           "",
-		"mynetworks":              "127.0.0.0/8",
+		"mynetworks":              "127.0.0.1/32",
 		"inet_interfaces":         "loopback-only",
 		"inet_protocols":          "ipv4",
 		"smtp_bind_address":       Address,
@@ -48,7 +56,7 @@ func StartPostfix(ctx context.Context, c *Cell, host, domain string, settings ma
 		"smtp_tls_CApath":         "",
 		"alias_maps":              "",
 		"alias_database":          "",
-		"virtual_mailbox_domains": domain,
+		"virtual_mailbox_domains": o.Domain,
 		"virtual_mailbox_base":    "/var/mail",
 		"virtual_mailbox_maps":    "static:inbox/",
 		"virtual_uid_maps":        fmt.Sprintf("static:%d", uidMail),
@@ -56,23 +64,11 @@ func StartPostfix(ctx context.Context, c *Cell, host, domain string, settings ma
 		"append_dot_mydomain":     "no",
 		"biff":                    "no",
 		"notify_classes":          "",
-		"enable_long_queue_ids":   "yes",
 	}
-	for k, v := range settings {
-		main[k] = v
-	}
-	var text strings.Builder
-	keys := make([]string, 0, len(main))
-	for k := range main {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	for _, k := range keys {
-		fmt.Fprintf(&text, "%s = %s\n", k, main[k])
-	}
+	maps.Copy(main, o.Main)
 	p := &Postfix{cell: c, sbin: filepath.Join(c.deps, postfixSbin)}
 	err := errors.Join(
-		c.WriteFile("etc/postfix/main.cf", text.String()),
+		c.WriteFile("etc/postfix/main.cf", settings(main)),
 		c.WriteFile("etc/postfix/master.cf", masterCF),
 		c.WriteFile("etc/postfix/dynamicmaps.cf", ""),
 		p.prepare(),
@@ -95,13 +91,22 @@ func StartPostfix(ctx context.Context, c *Cell, host, domain string, settings ma
 	return p, nil
 }
 
+// settings writes "key = value" lines, in order.
+func settings(m map[string]string) string {
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		fmt.Fprintf(&b, "%s = %s\n", k, m[k])
+	}
+	return b.String()
+}
+
 // PostfixLog and the Maildir as the cell sees them; for us, [Cell.Path] of
 // "log/mail.log" and "mail/inbox".
 const PostfixLog = "/var/log/mail.log"
 
-// masterCF has no listener: mail comes in by sendmail. Nothing is chrooted,
-// there is nothing in the cell to be protected from.
-const masterCF = `pickup     unix       n - n 60    1 pickup
+// masterCF has nothing chrooted: there is nothing in the cell to be protected from.
+const masterCF = `smtp       inet  n - n -     - smtpd
+pickup     unix       n - n 60    1 pickup
 cleanup    unix       n - n -     0 cleanup
 qmgr       unix       n - n 300   1 qmgr
 tlsmgr     unix       - - n 1000? 1 tlsmgr

@@ -178,6 +178,33 @@ sources = ["A"]
 	}
 }
 
+// One name, claimed as a whole by one operator and as a suffix by another: the
+// whole goes first, in whatever order they stand in the file.
+func TestWholeNamesBeforeSuffixes(t *testing.T) {
+	whole := "[[operator]]\nid = \"whole\"\nname = \"W\"\nkind = \"mailbox\"\nsources = [\"A\"]\nmx = [\"x.example\"]\ndomains = [\"d.example\"]\n"
+	suffix := "[[operator]]\nid = \"suffix\"\nname = \"S\"\nkind = \"mailbox\"\nsources = [\"A\"]\nmx = [\".x.example\"]\ndomains = [\".d.example\"]\n"
+	former := "[[operator]]\nid = \"former\"\nname = \"F\"\nkind = \"mailbox\"\nsources = [\"A\"]\nmx = [\".b.a.example until 2020\"]\n" +
+		"[[operator]]\nid = \"older\"\nname = \"O\"\nkind = \"mailbox\"\nsources = [\"A\"]\nmx = [\".a.example until 2010\"]\n"
+	for _, data := range []string{whole + suffix + former, former + suffix + whole} {
+		c, err := Parse([]byte(small + data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range []struct{ host, domain, want string }{
+			{"x.example", "", "whole"},
+			{"mx.x.example", "", "suffix"},
+			{"", "d.example", "whole"},
+			{"", "sub.d.example", "suffix"},
+			{"mx.b.a.example", "", "former"}, // of two former owners the longer pattern
+			{"mx.a.example", "", "older"},
+		} {
+			if got := c.Identify(k.host, k.domain, today); got.ID != k.want {
+				t.Errorf("Identify(%q, %q) = %s, want %s", k.host, k.domain, got.ID, k.want)
+			}
+		}
+	}
+}
+
 // go-toml, reading the same file by its own way, finds the same operators.
 func TestParseAgreesWithGoTOML(t *testing.T) {
 	var want struct {

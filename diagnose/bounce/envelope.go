@@ -1,0 +1,217 @@
+package bounce
+
+import (
+	"strings"
+
+	"github.com/postroad/postroad/mail"
+	"github.com/postroad/postroad/message"
+)
+
+// envelope is what the header of a mail says about what kind of mail it is.
+type envelope struct {
+	h         message.Header
+	from      string // the address of From, lower case
+	subject   string // in lower case
+	nullPath  bool   // Return-Path is empty, or a mailer's
+	daemon    bool   // a mail program wrote it
+	robot     bool   // a list manager wrote it
+	certain   bool   // it has a header that only reports have
+	failed    []string
+	undeliv   bool // the subject is one of a report
+	vacation  bool // the subject is one of an automatic reply
+	forward   bool // the subject says that it was forwarded
+	answer    bool // the subject says that somebody answers
+	replied   bool // Auto-Submitted: auto-replied, or the older headers with this meaning
+	generated bool // Auto-Submitted: any value but "no"
+	list      bool // it came over a mailing list
+
+	why []mail.Reason
+}
+
+func readEnvelope(h message.Header) envelope {
+	e := envelope{h: h}
+	from := h.Text("From")
+	e.from = strings.ToLower(addressIn(from))
+	e.sender(from)
+	e.path()
+	e.titles(h.Text("Subject"))
+	e.automatic()
+	for _, v := range h.Values("X-Failed-Recipients") {
+		e.failed = append(e.failed, addressesIn(v, MaxResults)...)
+	}
+	if len(e.failed) > 0 {
+		e.sure("X-Failed-Recipients")
+	}
+	if h.Has("X-MS-Exchange-Message-Is-Ndr") {
+		e.sure("X-MS-Exchange-Message-Is-Ndr")
+	}
+	if strings.EqualFold(h.Param("Content-Type", "report-type"), "delivery-status") {
+		e.sure("report-type=delivery-status")
+	}
+	return e
+}
+
+func (e *envelope) because(key, fragment string) {
+	e.why = append(e.why, mail.Reason{Key: key, Fragment: fragment})
+}
+
+func (e *envelope) sure(fragment string) {
+	e.certain = true
+	e.because(whyHeader, fragment)
+}
+
+// daemonLocals are the local parts under which mail programs write; hyphens and
+// dots do not count. RFC 5321 section 4.5.1 has postmaster; mailer-daemon is
+// Sendmail's and everybody's since.
+var daemonLocals = [...]string{
+	"mailerdaemon", "mailerdaemons", "maildaemon", "postmaster", "postmasters", "mdaemon", "mmdf", "daemon",
+	"maildeliverysystem", "maildeliverysubsystem", "maildelivery", "mailsystem", "maileradmin", "mailadmin",
+	"mailadministrator", "poostmaster", "smtpd", "mailgateway", "mailgate", "systemadministrator",
+	"internetmaildelivery", "bouncehandler", "nonexistent", "mailmaster", "postoffice", "deliverystatus",
+}
+
+// daemonNames are display names of mail programs.
+var daemonNames = [...]string{
+	"mail delivery", "mailer-daemon", "mailer daemon", "mail daemon", "delivery subsystem", "mail deliver system",
+	"postmaster", "mail administrator", "mail system", "system administrator", "internet mail delivery",
+	"ndr administrator", "message delivery", "mail router", "content-filter", "delivery agent",
+	"mail transfer agent", "mta ", "smtp server", "interscan", "mail gateway",
+}
+
+// listLocals end, or are, the local parts of list managers.
+var listLocals = [...]string{
+	"-admin", "-owner", "-request", "-bounces", "-bounce", "-help", "-return", "owner-", "majordomo", "listserv",
+	"listproc", "ezmlm", "mailman", "sympa", "listmaster", "fml",
+}
+
+func (e *envelope) sender(from string) {
+	local := strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' || r == '.' {
+			return -1
+		}
+		return r
+	}, localOf(e.from))
+	name := asciiLower(from)
+	if at := strings.IndexByte(name, '<'); at >= 0 {
+		name = strings.Trim(name[:at]+" "+name[strings.IndexByte(name, '>')+1:], ` "`)
+	} else if open := strings.IndexByte(name, '('); open >= 0 {
+		name = strings.Trim(name[open:], "() ")
+	}
+	for _, l := range daemonLocals {
+		e.daemon = e.daemon || local == l
+	}
+	if strings.HasPrefix(local, "mailerdaemon") || strings.HasPrefix(local, "microsoftexchange") {
+		e.daemon = true
+	}
+	for _, n := range daemonNames {
+		e.daemon = e.daemon || strings.Contains(name, n)
+	}
+	if e.from == "" && strings.Contains(asciiLower(from), "daemon") || strings.TrimSpace(from) == "<>" {
+		e.daemon = true // "MAILER-DAEMON", "<>": not rewritten by anybody
+	}
+	if e.daemon {
+		e.because(whyDaemon, from)
+		return
+	}
+	local = localOf(e.from)
+	for _, l := range listLocals {
+		if strings.HasSuffix(local, l) || strings.HasPrefix(local, l) {
+			e.robot = true
+		}
+	}
+}
+
+// path reads the reverse-path, which is empty for a report (RFC 5321 section
+// 4.5.5); some MTAs write their own daemon's name for it.
+func (e *envelope) path() {
+	paths := e.h.Values("Return-Path")
+	if len(paths) == 0 {
+		return
+	}
+	p := strings.TrimSpace(paths[0])
+	low := asciiLower(strings.Trim(p, "<> "))
+	if low == "" && strings.Contains(p, "<") || strings.HasPrefix(low, "mailer-daemon") || low == "mailer_daemon" {
+		e.nullPath = true
+		e.because(whyNullSender, p)
+	}
+}
+
+// titles reads the subject.
+func (e *envelope) titles(subject string) {
+	if len(subject) > 1000 {
+		subject = subject[:1000]
+	}
+	e.subject = strings.ToLower(plainMarks(subject))
+	start := strings.TrimLeft(e.subject, " [*\"'")
+	e.answer = strings.HasPrefix(start, "re:") || strings.HasPrefix(start, "aw:") || strings.HasPrefix(start, "sv:") || strings.HasPrefix(start, "antw:")
+	for _, h := range subjects().find(e.subject, nil) {
+		switch h.detail {
+		case "bounce":
+			if !e.undeliv {
+				e.because(whySubject, subject)
+			}
+			e.undeliv = true
+		case "auto-reply":
+			e.vacation = true
+		case "forward":
+			e.forward = e.forward || h.from <= len(e.subject)-len(start)+1
+		}
+	}
+}
+
+// automatic reads the marks of mail that no person wrote: Auto-Submitted (RFC
+// 3834 section 5) and what programs wrote before it, and since.
+func (e *envelope) automatic() {
+	v := asciiLower(strings.TrimSpace(e.h.Get("Auto-Submitted")))
+	e.generated = v != "" && !strings.HasPrefix(v, "no")
+	e.replied = strings.HasPrefix(v, "auto-replied")
+	if strings.Contains(v, "(failure)") || strings.Contains(v, "(warning") || strings.Contains(v, "(postmaster-not") {
+		e.sure("Auto-Submitted: " + v) // Sendmail's comments
+	}
+	for _, name := range [...]string{"X-Autoreply", "X-Autorespond", "X-Autoresponder", "X-Mail-Autoreply", "X-Auto-Reply", "X-Autoresponse", "X-AutoReply-From", "X-POST-MessageClass"} {
+		if v := e.h.Get(name); v != "" && !strings.EqualFold(v, "no") {
+			e.replied = true
+		}
+	}
+	switch p := asciiLower(e.h.Get("Precedence")); p {
+	case "auto_reply", "auto-reply":
+		e.replied = true
+	case "list":
+		e.list = true
+	}
+	e.list = e.list || e.h.Has("List-Id") || e.h.Has("List-Post")
+}
+
+// score says how much the envelope speaks for a report: nothing below 2 does,
+// from 4 on there is hardly a doubt.
+func (e *envelope) score() int {
+	n := 0
+	if e.daemon {
+		n += 3
+	}
+	if e.nullPath {
+		n += 2
+	}
+	if e.certain {
+		n += 4
+	}
+	if e.undeliv {
+		n += 2
+	}
+	if e.robot && !e.list {
+		n++
+	}
+	if e.generated {
+		n++
+	}
+	if e.answer {
+		n--
+	}
+	if e.forward {
+		n -= 2
+	}
+	if e.list && !e.certain {
+		n -= 2
+	}
+	return n
+}

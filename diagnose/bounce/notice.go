@@ -1,0 +1,236 @@
+package bounce
+
+import "strings"
+
+// notice is the text of a notification, prepared for reading: one form of
+// quotation marks and spaces, cut where the returned message begins.
+type notice struct {
+	text     string // up to the returned message
+	low      string // the same in lower case, ASCII only: offsets agree
+	returned string // what followed the separator, with its mark
+	lines    []line
+	hits     []hit
+	format   string // by the words that only one program has
+	delay    int    // how many phrases say that it is still being tried
+	final    int    // how many say that it is over
+}
+
+// line is one line of a notice.
+type line struct {
+	from, to int // without its line end
+	first    int // the first byte that is no blank; to, if there is none
+}
+
+func (l line) blank() bool { return l.first == l.to }
+func (l line) indent() int { return l.first - l.from }
+
+// readNotice prepares a text.
+func readNotice(text string) *notice {
+	if len(text) > MaxText {
+		text = text[:MaxText]
+	}
+	n := &notice{text: plainMarks(text)}
+	n.low = asciiLower(n.text)
+	n.lines = splitLines(n.text)
+	n.hits = phrases().find(n.low, make([]hit, 0, 32))
+	n.cut()
+	for _, h := range n.hits {
+		switch h.class {
+		case clsDelay:
+			n.delay++
+		case clsFinal:
+			n.final++
+		case clsFormat:
+			if n.format == "" || n.format == "generic" {
+				n.format = h.detail
+			}
+		}
+	}
+	return n
+}
+
+func splitLines(s string) []line {
+	lines := make([]line, 0, 1+strings.Count(s, "\n"))
+	for from := 0; from < len(s); {
+		to := len(s)
+		if i := strings.IndexByte(s[from:], '\n'); i >= 0 {
+			to = from + i
+		}
+		first := from
+		for first < to && (s[first] == ' ' || s[first] == '\t') {
+			first++
+		}
+		lines = append(lines, line{from, to, first})
+		from = to + 1
+	}
+	return lines
+}
+
+// typography maps the marks of word processors and of other languages to plain
+// ones: Exchange writes "couldn’t", German reports quote „so“, French ones put
+// narrow spaces in front of colons.
+var typography = strings.NewReplacer(
+	"\u2018", "'", "\u2019", "'", "\u201a", "'", "\u201b", "'", "\u2032", "'",
+	"\u201c", `"`, "\u201d", `"`, "\u201e", `"`, "\u00ab", `"`, "\u00bb", `"`,
+	"\u00a0", " ", "\u202f", " ", "\u2009", " ", "\u3000", " ",
+	"\u200b", "", "\u200e", "", "\u200f", "", "\ufeff", "", "\u2022", "*", "\u00b7", "*",
+	"\uff1c", "<", "\uff1e", ">", "\uff1a", ":", "\uff20", "@",
+	"\r", "", "\x00", "",
+)
+
+func plainMarks(s string) string {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c == 0xe2 || c == 0xc2 || c == 0xe3 || c == 0xef || c == '\r' || c == 0 {
+			return typography.Replace(s)
+		}
+	}
+	return s
+}
+
+// cut finds where the returned message begins and takes it off: at words that
+// say so, or at a header that nobody announced.
+func (n *notice) cut() {
+	at := len(n.text)
+	for i := range n.hits {
+		h := &n.hits[i]
+		if (h.class == clsSeparator || h.class == clsSeparatorLine) && n.separates(h) {
+			at = n.lineAt(h.from).from
+			break
+		}
+	}
+	if i := n.bareHeader(at); i >= 0 {
+		at = i
+	}
+	if at == len(n.text) {
+		return
+	}
+	n.returned = n.text[at:]
+	n.text, n.low = n.text[:at], n.low[:at]
+	for i := range n.lines {
+		if n.lines[i].from >= at {
+			n.lines = n.lines[:i]
+			break
+		}
+	}
+	for i := range n.hits {
+		if n.hits[i].from >= at {
+			n.hits = n.hits[:i]
+			break
+		}
+	}
+}
+
+func (n *notice) lineAt(i int) line {
+	lo, hi := 0, len(n.lines)
+	for lo+1 < hi {
+		mid := (lo + hi) / 2
+		if n.lines[mid].from <= i {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return n.lines[lo]
+}
+
+// separates tells a separator from a sentence that has the same words: it
+// begins its line, but for dashes and some words ("--- The header of the
+// original message is following. ---"), and nothing much follows it there.
+func (n *notice) separates(h *hit) bool {
+	l := n.lineAt(h.from)
+	before, after := n.low[l.first:h.from], ""
+	if h.to < l.to {
+		after = n.low[h.to:l.to]
+	}
+	wordsBefore, wordsAfter := countWords(before), countWords(after)
+	marked := hasRule(before) || hasRule(after)
+	if h.class == clsSeparatorLine {
+		return wordsBefore <= 1 && wordsAfter == 0 && !strings.Contains(after, "@") || marked && wordsBefore <= 3 && wordsAfter <= 3
+	}
+	if marked {
+		return wordsBefore <= 6
+	}
+	if strings.Contains(after, "attach") || strings.Contains(after, "received at") || strings.Contains(after, "was ") {
+		return false
+	}
+	if strings.Contains(after, "details") || strings.Contains(after, "cannot") || strings.Contains(after, "could not") {
+		return false
+	}
+	if strings.HasPrefix(h.text, "original message is") || strings.HasPrefix(h.text, "undeliver") ||
+		strings.HasPrefix(h.text, "returned m") || strings.HasPrefix(h.text, "your original message") {
+		return wordsBefore <= 2 && wordsAfter <= 2
+	}
+	return wordsBefore <= 5 && wordsAfter <= 8
+}
+
+// hasRule reports whether s has a drawn line: three marks in a row.
+func hasRule(s string) bool {
+	run := 0
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c == '-' || c == '=' || c == '_' || c == '*' || c == '#' || c == '+' || c == '~' {
+			if run++; run == 3 {
+				return true
+			}
+			continue
+		}
+		run = 0
+	}
+	return false
+}
+
+func countWords(s string) (words int) {
+	in := false
+	for i := 0; i < len(s); i++ {
+		letter := isAlnum(s[i]) || s[i] >= 0x80 || s[i] == '\''
+		if letter && !in {
+			words++
+		}
+		in = letter
+	}
+	return words
+}
+
+// bareHeader finds, in front of limit, a mail header that starts without an
+// announcement: "Received:" or "Return-Path:" or an mbox line at the start of a
+// paragraph, with other fields of a mail behind it.
+func (n *notice) bareHeader(limit int) int {
+	opening := true
+	for i, l := range n.lines {
+		if l.from >= limit {
+			break
+		}
+		if opening && l.indent() == 0 && !l.blank() && isTraceField(n.low[l.from:l.to]) && n.headerLines(i) >= 3 {
+			return l.from
+		}
+		opening = l.blank() || hasRule(n.text[l.from:l.to])
+	}
+	return -1
+}
+
+func isTraceField(low string) bool {
+	for _, name := range [...]string{"received:", "return-path:", "x-received:", "from mailer-daemon", "dkim-signature:", "delivered-to:", "x-google-smtp-source:"} {
+		if strings.HasPrefix(low, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// headerLines counts the lines from i that are fields of a mail header.
+func (n *notice) headerLines(i int) (fields int) {
+	for j := i; j < len(n.lines) && j < i+30; j++ {
+		l := n.lines[j]
+		if l.blank() {
+			break
+		}
+		if name, _, ok := statusField(n.low[l.from:l.to]); ok && l.indent() == 0 {
+			switch name {
+			case "received", "return-path", "from", "to", "subject", "date", "message-id", "mime-version", "content-type", "x-received", "dkim-signature", "x-original-to", "delivered-to", "cc", "reply-to", "x-mailer":
+				fields++
+			}
+		} else if strings.HasPrefix(n.low[l.from:l.to], "from mailer-daemon") {
+			fields++
+		}
+	}
+	return fields
+}

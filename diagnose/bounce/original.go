@@ -1,0 +1,117 @@
+package bounce
+
+import (
+	"strings"
+
+	"github.com/postroad/postroad/message"
+)
+
+// maxHeader is how much of a returned message in the text of a notification is
+// read for its header, in bytes.
+const maxHeader = 32 << 10
+
+// returnedHeader finds the header of the returned message: that of the attached
+// one, else the one that follows the separator in the text.
+func (d *draft) returnedHeader() message.Header {
+	if d.returned.Len() == 0 && d.n != nil && d.n.returned != "" {
+		d.returned = headerInText(d.n.returned)
+	}
+	return d.returned
+}
+
+// headerInText reads the header at the start of a text that begins with the
+// words of a separator.
+func headerInText(s string) message.Header {
+	s = s[:min(len(s), maxHeader)]
+	for range 6 {
+		line, rest, more := strings.Cut(s, "\n")
+		name, _, ok := statusField(strings.TrimRight(line, " \t\r"))
+		if ok && !strings.HasPrefix(line, " ") && (isMailName(name) || strings.HasPrefix(name, "X-")) {
+			break
+		}
+		if !more {
+			return message.Header{}
+		}
+		s = rest
+	}
+	h, _ := message.ParseHeader([]byte(s))
+	if !h.Has("From") && !h.Has("Received") && !h.Has("Message-ID") && !h.Has("To") && !h.Has("Subject") && !h.Has("Return-Path") {
+		return message.Header{}
+	}
+	return h
+}
+
+func isMailName(name string) bool {
+	switch asciiLower(name) {
+	case "from", "to", "cc", "subject", "date", "received", "return-path", "message-id", "mime-version", "content-type",
+		"dkim-signature", "sender", "reply-to", "delivered-to", "arc-seal", "authentication-results", "errors-to":
+		return true
+	}
+	return false
+}
+
+// readOriginal gives what a header says of the mail that it belongs to.
+func readOriginal(h message.Header) Original {
+	o := Original{Header: h}
+	if h.Len() == 0 {
+		return o
+	}
+	o.MessageID = strings.Trim(h.Get("Message-ID"), "<> \t")
+	o.From, o.To, o.Subject = h.Text("From"), h.Text("To"), h.Text("Subject")
+	o.Date, _ = message.ParseDate(h.Get("Date"))
+	for _, name := range [...]string{"Return-Path", "X-Envelope-From", "Envelope-From"} {
+		if a := addressIn(h.Get(name)); a != "" {
+			o.EnvelopeFrom = a
+			break
+		}
+	}
+	o.Recipients = originalRecipients(h)
+	return o
+}
+
+// originalRecipients gives to whom a mail went, the envelope's first.
+func originalRecipients(h message.Header) []string {
+	var list []string
+	seen := map[string]bool{}
+	add := func(a string) {
+		if k := addressKey(a); a != "" && !seen[k] && len(list) < MaxResults {
+			seen[k] = true
+			list = append(list, a)
+		}
+	}
+	for _, name := range [...]string{"X-Original-To", "Envelope-To", "X-Envelope-To", "X-Rcpt-To", "X-HmXmrOriginalRecipient", "To", "Cc", "Bcc", "Apparently-To", "Resent-To"} {
+		for _, v := range h.Values(name) {
+			for _, a := range headerAddresses(v, MaxResults) {
+				add(a)
+			}
+		}
+	}
+	for _, v := range h.Values("Received") {
+		add(receivedFor(v))
+	}
+	return list
+}
+
+// receivedFor gives the address of the "for" clause of a Received field (RFC
+// 5321 section 4.4).
+func receivedFor(v string) string {
+	low := asciiLower(v)
+	for from := 0; ; {
+		i := strings.Index(low[from:], "for ")
+		if i < 0 {
+			return ""
+		}
+		i += from
+		from = i + 4
+		if i > 0 && !isBlank(v[i-1]) && v[i-1] != ')' {
+			continue
+		}
+		at := i + 4
+		for at < len(v) && (isBlank(v[at]) || v[at] == '<') {
+			at++
+		}
+		if p, ok := nextAddress(v[:min(len(v), at+330)], at); ok && p.from == at {
+			return p.of(v)
+		}
+	}
+}

@@ -1,0 +1,377 @@
+package header
+
+import (
+	"strings"
+	"time"
+
+	"github.com/postroad/postroad/mail"
+)
+
+// parseAuth reads the value of an Authentication-Results field (RFC 8601
+// section 2.2), Microsoft's form without an authserv-id included:
+//
+//	spf=pass (sender IP is 192.0.2.1) smtp.mailfrom=example.com; dkim=none
+//	(message not signed) header.d=none;dmarc=fail action=oreject
+//	header.from=example.com;compauth=fail reason=000
+func parseAuth(v, from string) Authority {
+	var a Authority
+	first := true
+	for part := range splitOutside(clip(v, maxField), ';') {
+		words := authWords(part)
+		if len(words) == 0 {
+			continue
+		}
+		if first {
+			first = false
+			if !words[0].comment && strings.IndexByte(words[0].text, '=') < 0 {
+				a.ID = clip(words[0].text, maxValue)
+				// A version number may follow; where the semicolon was
+				// forgotten, results do.
+				if words = words[1:]; len(words) > 0 && !words[0].comment && strings.IndexByte(words[0].text, '=') < 0 {
+					words = words[1:]
+				}
+			}
+		}
+		if len(a.Results) < maxResults {
+			if r, ok := parseResult(words, from); ok {
+				a.Results = append(a.Results, r)
+			}
+		}
+	}
+	return a
+}
+
+// splitOutside yields the pieces of s between the separators that stand
+// outside comments and quoted strings.
+func splitOutside(s string, sep byte) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		depth, quoted, from := 0, false, 0
+		for i := 0; i < len(s); i++ {
+			switch c := s[i]; {
+			case c == '\\':
+				i++
+			case c == '"' && depth == 0:
+				quoted = !quoted
+			case quoted:
+			case c == '(':
+				depth++
+			case c == ')':
+				depth = max(depth-1, 0)
+			case c == sep && depth == 0:
+				if !yield(s[from:i]) {
+					return
+				}
+				from = i + 1
+			}
+		}
+		yield(s[from:])
+	}
+}
+
+type authWord struct {
+	text    string
+	comment bool
+}
+
+// authWords cuts one piece into words and comments. White space round the "="
+// is taken off: RFC 8601 allows it.
+func authWords(s string) []authWord {
+	var out []authWord
+	for len(out) < 100 {
+		s = strings.TrimLeft(s, " \t\r\n")
+		if s == "" {
+			break
+		}
+		if s[0] == '(' {
+			var c string
+			c, s = cutComment(s)
+			out = append(out, authWord{strings.TrimSpace(c), true})
+			continue
+		}
+		i, quoted := 0, false
+		for i < len(s) && (quoted || s[i] != ' ' && s[i] != '\t' && s[i] != '\n' && s[i] != '\r' && s[i] != '(') {
+			switch s[i] {
+			case '"':
+				quoted = !quoted
+			case '\\':
+				i++
+			}
+			i++
+		}
+		i = min(i, len(s))
+		word := s[:i]
+		s = s[i:]
+		if n := len(out); n > 0 && !out[n-1].comment &&
+			(strings.HasPrefix(word, "=") || strings.HasSuffix(out[n-1].text, "=")) {
+			out[n-1].text += word
+			continue
+		}
+		out = append(out, authWord{word, false})
+	}
+	return out
+}
+
+// parseResult reads "method=result (comment) reason=... ptype.property=value".
+func parseResult(words []authWord, from string) (r Result, ok bool) {
+	for _, w := range words {
+		if w.comment {
+			if r.Comment == "" {
+				r.Comment = clip(w.text, maxValue)
+			}
+			continue
+		}
+		key, value, is := strings.Cut(w.text, "=")
+		if !is {
+			continue
+		}
+		key = strings.ToLower(strings.TrimSpace(key))
+		value = clip(strings.Trim(value, `"`), maxValue)
+		switch {
+		case r.Method == "":
+			r.Method, _, _ = strings.Cut(clip(key, 64), "/")
+			r.Result = strings.ToLower(clip(value, 64))
+		case key == "reason":
+			r.Reason = value
+		case len(key) <= 64 && len(r.Props) < 32:
+			if r.Props == nil {
+				r.Props = make(map[string]string)
+			}
+			r.Props[key] = value
+		}
+	}
+	if r.Method == "" {
+		return Result{}, false
+	}
+	r.Aligned = r.alignment(from)
+	return r, true
+}
+
+func (r Result) alignment(from string) Alignment {
+	switch r.Method {
+	case "spf":
+		d := r.Props["smtp.mailfrom"]
+		if d == "" {
+			d = r.Props["smtp.mail"]
+		}
+		return align(d, from)
+	case "dkim":
+		d := r.Props["header.d"]
+		if d == "none" {
+			return ""
+		}
+		if d == "" {
+			d = r.Props["header.i"]
+		}
+		return align(d, from)
+	}
+	return ""
+}
+
+// parseReceivedSPF reads the field of RFC 7208 section 9.1.
+func parseReceivedSPF(v, from string) Authority {
+	v = clip(v, maxField)
+	r := Result{Method: "spf", Result: strings.ToLower(firstWord(v))}
+	rest := v[len(firstWord(v)):]
+	rest = strings.TrimLeft(rest, " ")
+	if strings.HasPrefix(rest, "(") {
+		r.Comment, rest = cutComment(rest)
+		r.Comment = clip(r.Comment, maxValue)
+	}
+	a := Authority{Field: "Received-SPF"}
+	// "(mx.example.com: domain of a@b designates ...)"
+	if who, _, ok := strings.Cut(r.Comment, ": "); ok && !strings.Contains(who, " ") {
+		a.ID = who
+	}
+	for part := range splitOutside(rest, ';') {
+		for _, w := range authWords(part) {
+			key, value, ok := strings.Cut(w.text, "=")
+			if !ok || w.comment || len(r.Props) >= 32 || len(key) > 64 {
+				continue
+			}
+			if r.Props == nil {
+				r.Props = make(map[string]string)
+			}
+			r.Props[strings.ToLower(key)] = clip(strings.Trim(value, `"<>`), maxValue)
+		}
+	}
+	r.Aligned = align(r.Props["envelope-from"], from)
+	a.Results = []Result{r}
+	return a
+}
+
+// tags reads the tag list of RFC 6376 section 3.2 for one tag. White space
+// inside a value is folding and is taken out.
+func tag(v, name string) string {
+	for part := range strings.SplitSeq(v, ";") {
+		key, value, ok := strings.Cut(part, "=")
+		if ok && strings.TrimSpace(key) == name {
+			return clip(strings.Join(strings.Fields(value), ""), maxValue)
+		}
+	}
+	return ""
+}
+
+func parseSignature(v, from string, now time.Time) Signature {
+	v = clip(v, maxField)
+	s := Signature{
+		Domain:    mail.NormalDomain(tag(v, "d")),
+		Selector:  tag(v, "s"),
+		Algorithm: tag(v, "a"),
+		Signed:    unixTime(tag(v, "t")),
+		Expires:   unixTime(tag(v, "x")),
+		Length:    tag(v, "l") != "",
+	}
+	s.Expired = !s.Expires.IsZero() && !now.IsZero() && s.Expires.Before(now)
+	s.Aligned = align(s.Domain, from)
+	return s
+}
+
+// unixTime reads seconds since 1970, at most twelve digits as in RFC 6376.
+func unixTime(s string) time.Time {
+	if s == "" || len(s) > 12 {
+		return time.Time{}
+	}
+	var v int64
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return time.Time{}
+		}
+		v = v*10 + int64(s[i]-'0')
+	}
+	if v > 253402300799 { // the year 9999: JSON writes no later one
+		return time.Time{}
+	}
+	return time.Unix(v, 0).UTC()
+}
+
+// arc takes one ARC field into its set (RFC 8617 section 4.1).
+func (r *Report) arc(field, v string) {
+	v = clip(v, maxField)
+	i := tag(v, "i")
+	n := 0
+	for _, c := range i {
+		if c < '0' || c > '9' || n > 99 {
+			return
+		}
+		n = n*10 + int(c-'0')
+	}
+	if n < 1 || n > maxAuth { // RFC 8617 section 4.2.1 allows 50
+		return
+	}
+	at := 0
+	for at < len(r.ARC) && r.ARC[at].Instance < n {
+		at++
+	}
+	if at == len(r.ARC) || r.ARC[at].Instance != n {
+		r.ARC = append(r.ARC, ARCSet{})
+		copy(r.ARC[at+1:], r.ARC[at:])
+		r.ARC[at] = ARCSet{Instance: n}
+	}
+	set := &r.ARC[at]
+	switch field {
+	case "arc-seal":
+		set.Seal, set.Domain = strings.ToLower(tag(v, "cv")), mail.NormalDomain(tag(v, "d"))
+	case "arc-authentication-results":
+		_, rest, _ := strings.Cut(v, ";")
+		set.Results = parseAuth(rest, r.From)
+		set.Results.Field = "ARC-Authentication-Results"
+	}
+}
+
+// trust marks the fields that the receiving side wrote: those with the id of
+// the topmost one that also stand above the Received field of the border, for
+// fields are put on top, and nobody outside can write above that one.
+func (r *Report) trust(at []int, border int) {
+	for i := range r.Auth {
+		a := &r.Auth[i]
+		a.Trusted = a.ID == r.Auth[0].ID && (border < 0 || at[i] < border)
+		if a.Field == "Received-SPF" && r.Auth[0].Field != a.Field {
+			// Ids of the two fields are not the same kind of name.
+			a.Trusted = border >= 0 && at[i] < border
+		}
+	}
+}
+
+// authFindings says what the results of the receiving side mean.
+func (r *Report) authFindings() {
+	for _, a := range r.Auth {
+		if !a.Trusted {
+			continue
+		}
+		for _, res := range a.Results {
+			r.resultFinding(a.Field, res)
+		}
+	}
+	for _, s := range r.DKIM {
+		if s.Expired {
+			r.find(Finding{Key: "header.dkim.expired", Field: "DKIM-Signature", Value: s.Domain})
+		}
+		if s.Length {
+			r.find(Finding{Key: "header.dkim.length", Field: "DKIM-Signature", Value: s.Domain})
+		}
+	}
+	if n := len(r.ARC); n > 0 {
+		switch r.ARC[n-1].Seal {
+		case "pass", "none", "fail":
+			r.find(Finding{Key: "header.arc." + r.ARC[n-1].Seal, Field: "ARC-Seal",
+				Value: r.ARC[n-1].Domain, Fragment: "cv=" + r.ARC[n-1].Seal})
+		}
+	}
+}
+
+func (r *Report) resultFinding(field string, res Result) {
+	f := Finding{Field: field, Fragment: res.Method + "=" + res.Result}
+	switch res.Method {
+	case "spf":
+		f.Value = domainOf(first(res.Props, "smtp.mailfrom", "smtp.mail", "envelope-from", "smtp.helo", "helo"))
+	case "dkim":
+		f.Value = domainOf(first(res.Props, "header.d", "header.i"))
+	case "dmarc":
+		f.Value = domainOf(first(res.Props, "header.from"))
+		r.dmarcAction(field, res)
+	case "compauth":
+		r.compauth(field, res)
+		return
+	default:
+		return
+	}
+	switch res.Result {
+	case "pass", "fail", "softfail", "neutral", "none", "temperror", "permerror", "policy", "bestguesspass":
+		f.Key = "header." + res.Method + "." + res.Result
+	default:
+		return
+	}
+	if !knownResult(res.Method, res.Result) {
+		return
+	}
+	r.find(f)
+	if res.Result == "pass" && res.Aligned == AlignNone {
+		f.Key = "header." + res.Method + ".unaligned"
+		r.find(f)
+	}
+}
+
+// first gives the first of the properties that is there.
+func first(props map[string]string, names ...string) string {
+	for _, n := range names {
+		if v := props[n]; v != "" && v != "none" && v != "<>" {
+			return v
+		}
+	}
+	return "?"
+}
+
+func domainOf(v string) string { return strings.Trim(v[strings.LastIndexByte(v, '@')+1:], "<>") }
+
+// knownResult tells which results of which method have a meaning of their own.
+func knownResult(method, result string) bool {
+	switch result {
+	case "softfail":
+		return method == "spf"
+	case "neutral", "policy":
+		return method != "dmarc" && (result != "policy" || method == "dkim")
+	case "bestguesspass":
+		return method == "dmarc"
+	}
+	return true
+}

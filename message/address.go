@@ -25,20 +25,17 @@ func appendAddresses(out []string, s string) []string {
 		}
 		a = addressScan{}
 	}
+	lastQuote := strings.LastIndexByte(s, '"')
 	for i := 0; i < len(s); {
 		switch c := s[i]; c {
 		case '(':
-			n := 0
-			if len(s)-i > 1 {
-				n = commentEndString(s[i:])
-			}
-			if n == 0 {
-				n = 1 // it does not end: only a bracket
-			}
 			a.space()
-			i += n
+			i += max(1, commentEnd(s[i:])) // if it does not end it is only a bracket
 		case '"':
-			n := quoteEnd(s[i:])
+			n := 0
+			if i < lastQuote {
+				n = quoteEnd(s[i:])
+			}
 			if n == 0 {
 				i++
 				continue
@@ -56,7 +53,7 @@ func appendAddresses(out []string, s string) []string {
 			take()
 			i++
 		case ':':
-			if a.atSeen() {
+			if a.at || a.bare != "" {
 				a.add(c)
 			} else {
 				a = addressScan{} // the name of a group
@@ -80,16 +77,8 @@ type addressScan struct {
 	bare   string // the first word with an @
 	inside string // what stood in angle brackets
 	hasAng bool
+	at     bool // the word has an @
 	glue   bool // the word in hand ends at a blank, it goes on if an @ follows
-}
-
-func (a *addressScan) atSeen() bool {
-	for _, c := range a.word {
-		if c == '@' {
-			return true
-		}
-	}
-	return a.bare != ""
 }
 
 func (a *addressScan) add(c byte) {
@@ -97,6 +86,7 @@ func (a *addressScan) add(c byte) {
 		a.flush()
 	}
 	a.glue = false
+	a.at = a.at || c == '@'
 	a.word = append(a.word, c)
 }
 
@@ -115,14 +105,14 @@ func (a *addressScan) angle(s string) {
 	if !a.hasAng || a.inside == "" {
 		a.inside, a.hasAng = s, true
 	}
-	a.word, a.glue = a.word[:0], false
+	a.word, a.glue, a.at = a.word[:0], false, false
 }
 
 func (a *addressScan) flush() {
 	if a.bare == "" {
 		a.bare = bareAddress(string(a.word))
 	}
-	a.word, a.glue = a.word[:0], false
+	a.word, a.glue, a.at = a.word[:0], false, false
 }
 
 func (a *addressScan) address() string {
@@ -163,10 +153,14 @@ func bareAddress(s string) string {
 	return s
 }
 
+// maxQuoted is how far the end of a quoted string is looked for, see
+// [maxComment].
+const maxQuoted = 2000
+
 // quoteEnd is the length of the quoted string at the start of s, 0 if it does
 // not end.
 func quoteEnd(s string) int {
-	for i := 1; i < len(s); i++ {
+	for i := 1; i < min(len(s), maxQuoted); i++ {
 		switch s[i] {
 		case '\\':
 			i++
@@ -194,21 +188,4 @@ func angleEnd(s string) int {
 		}
 	}
 	return len(s)
-}
-
-func commentEndString(s string) int {
-	depth := 0
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '(':
-			depth++
-		case ')':
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		}
-	}
-	return 0
 }

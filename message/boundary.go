@@ -7,9 +7,12 @@ import "bytes"
 // to, and whether it is the end line.
 func (w *walk) nextDelimiter(pos int) (start, next, k int, end, ok bool) {
 	b := w.src
+	from := pos
+	defer func() { w.work += pos - from }()
 	for pos < len(b) {
 		i := bytes.Index(b[pos:], []byte("--"))
 		if i < 0 {
+			pos = len(b)
 			break
 		}
 		i += pos

@@ -254,7 +254,7 @@ func decodeUTF7(b []byte, limit int) string {
 		units = units[:0]
 		var acc uint32
 		bits, start := 0, i
-		for i < len(b) && b[i] != '-' && b[i] != '_' && base64Value[b[i]] < 64 {
+		for i < len(b) && base64Value[b[i]] < 64 {
 			acc = acc<<6 | uint32(base64Value[b[i]])
 			if bits += 6; bits >= 16 {
 				bits -= 16

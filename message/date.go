@@ -39,7 +39,7 @@ func dateToken(s string) (tok, rest string) {
 		if !strings.HasPrefix(s, "(") {
 			break
 		}
-		n := commentEnd([]byte(s))
+		n := commentEnd(s)
 		if n == 0 {
 			return "", "" // a comment without end
 		}

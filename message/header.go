@@ -43,7 +43,7 @@ func ParseHeader(raw []byte) (h Header, bodyStart int) {
 func ParseBlocks(raw []byte) []Header {
 	const most = 10_000
 	var hs []Header
-	s := headScan{lines: lines{b: raw}, budget: Limits{}.orDefault().HeaderBytes}
+	s := headScan{lines: lines{b: raw}, budget: Limits{}.orDefault().HeaderBytes, blankEnds: true}
 	for i := 0; i < len(raw) && len(hs) < most; {
 		if end, next := s.at(i); s.isEmptyLine(i, end) {
 			i = next
@@ -200,6 +200,8 @@ type headScan struct {
 	budget int            // bytes that may still be read into fields
 	stop   func(int) bool // tells a boundary line, which ends any header; nil: none
 
+	blankEnds bool // a line of blanks ends the block even if a field follows
+
 	begin, end int  // of the block that was read last
 	body       int  // where what follows it starts
 	cut        bool // the budget did not suffice
@@ -209,6 +211,7 @@ type headScan struct {
 
 // message reads the header of a mail, with what may stand in front of it.
 func (s *headScan) message(from int) {
+	s.cut, s.junk, s.noBlank = false, false, false
 	i := from
 	for i < len(s.b) {
 		end, next := s.at(i)
@@ -237,19 +240,17 @@ func (s *headScan) block(i int) {
 	s.begin, s.end, s.body = i, i, i
 	s.cut, s.junk, s.noBlank = false, false, false
 	open := false // a field that folded lines belong to
-	n := len(s.idx)
-	for i < len(s.b) {
+	for first := i; i < len(s.b); {
 		end, next := s.at(i)
 		if end == i {
 			s.finish(i, next)
 			return
 		}
 		switch c := s.b[i]; {
-		case isBlank(c):
-			if s.isEmptyLine(i, end) && !s.fieldFollows(next) {
-				s.finish(i, next)
-				return
-			}
+		case isBlank(c) && s.isEmptyLine(i, end) && (s.blankEnds || !s.fieldFollows(next)):
+			s.finish(i, next)
+			return
+		case isBlank(c) && i > first:
 			if open && !s.spend(next-i) {
 				open = false
 			}
@@ -275,7 +276,6 @@ func (s *headScan) block(i int) {
 		i = next
 	}
 	s.finish(len(s.b), len(s.b))
-	_ = n
 }
 
 func (s *headScan) finish(end, body int) { s.end, s.body = end, body }
@@ -393,5 +393,5 @@ func isFromLine(line []byte) bool {
 	if len(line) > 0 && line[0] == '>' {
 		line = line[1:]
 	}
-	return len(line) > 5 && string(line[:5]) == "From "
+	return len(line) > 5 && string(line[:5]) == "From " && colonAt(line) == 0
 }

@@ -40,6 +40,8 @@ type htmlScan struct {
 	i      int
 	lastGT int  // no '>' follows it
 	quotes bool // a quoted attribute may hold a '>'
+	open   bool // no comment ends from here on
+	titled bool // no title ends from here on
 }
 
 // tag reads the tag, comment or declaration at s.i and steps behind it; of a
@@ -65,31 +67,33 @@ func (s *htmlScan) tag() (name string, closing, ok bool) {
 	if n == at || !isAlnum(rest[at]) || '0' <= rest[at] && rest[at] <= '9' {
 		return "", false, false
 	}
-	if n < len(rest) && !isSpace(rest[n]) && rest[n] != '>' && rest[n] != '/' && rest[n] != '\f' {
-		return "", false, false // <user@example.com>
+	if n < len(rest) && !isSpace(rest[n]) && rest[n] != '>' && rest[n] != '/' && rest[n] != '\f' || rest[n-1] == ':' {
+		return "", false, false // <user@example.com>, <https://example.com>
 	}
 	name = lowerTag(rest[at:n])
 	s.i += n
 	selfClosed := s.skipAttributes()
 	if !closing && !selfClosed {
-		switch name {
-		case "script", "style", "title", "noscript", "template":
-			s.skipTo(name)
-		}
+		s.skipContent(name)
 	}
 	return name, closing, true
 }
 
-// comment steps behind a comment or a declaration. A comment without an end is
-// one tag: what follows it is better shown than lost.
+// comment steps behind a comment or a declaration. Of a comment without an end
+// only the mark goes: what follows it is better shown than lost.
 func (s *htmlScan) comment() {
 	rest := s.s[s.i:]
 	if strings.HasPrefix(rest, "<!--") {
-		if j := strings.Index(rest[2:], "-->"); j >= 0 {
+		j := -1
+		if !s.open {
+			j = strings.Index(rest[2:], "-->")
+		}
+		if j >= 0 {
 			s.i += 2 + j + 3
 			return
 		}
-		s.s = s.s[:s.i] + strings.ReplaceAll(rest, "<!--", "") // none of them ends
+		s.open = true
+		s.i += len("<!--")
 		return
 	}
 	s.i += strings.IndexByte(rest, '>') + 1
@@ -138,13 +142,16 @@ func afterEquals(s string) bool {
 	return false
 }
 
-// skipTo steps in front of the end tag of name, or to the end.
-func (s *htmlScan) skipTo(name string) {
+// skipContent steps behind what nobody sees of an element: to its end tag. A
+// script or style without one takes the rest with it, a title does not.
+func (s *htmlScan) skipContent(name string) {
+	if name != "script" && name != "style" && (name != "title" || s.titled) {
+		return
+	}
 	for i := s.i; ; {
 		j := strings.Index(s.s[i:], "</")
 		if j < 0 {
-			s.i = len(s.s)
-			return
+			break
 		}
 		i += j + 2
 		if len(s.s)-i >= len(name) && strings.EqualFold(s.s[i:i+len(name)], name) {
@@ -152,6 +159,11 @@ func (s *htmlScan) skipTo(name string) {
 			return
 		}
 	}
+	if name == "title" {
+		s.titled = true
+		return
+	}
+	s.i = len(s.s)
 }
 
 // lowerTag is the name in lower case; no allocation for those that matter.
@@ -234,12 +246,16 @@ func (t *textWriter) due() {
 }
 
 func (t *textWriter) text(s string) {
-	if strings.IndexByte(s, '&') >= 0 {
-		s = stdhtml.UnescapeString(s)
-	}
 	for i := 0; i < len(s); {
 		c := s[i]
 		switch {
+		case c == '&':
+			r, n := entity(s[i:])
+			if r == "" { // only an ampersand
+				r, n = "&", 1
+			}
+			t.plain(r)
+			i += n
 		case t.pre > 0 && isBreak(c):
 			t.line(t.breaks + 1)
 			i = breakEnd(s, i)
@@ -256,7 +272,7 @@ func (t *textWriter) text(s string) {
 			i += 2
 		default:
 			j := i + 1
-			for j < len(s) && s[j] > ' ' && s[j] != 0xc2 {
+			for j < len(s) && s[j] > ' ' && s[j] != 0xc2 && s[j] != '&' {
 				j++
 			}
 			t.due()
@@ -264,6 +280,48 @@ func (t *textWriter) text(s string) {
 			i = j
 		}
 	}
+}
+
+// plain writes what an entity stands for.
+func (t *textWriter) plain(s string) {
+	if s == "\u00a0" || s == " " || s == "\t" || s == "\n" || s == "\r" {
+		t.blank = true
+		return
+	}
+	t.due()
+	t.out = append(t.out, s...)
+}
+
+// entity reads the character reference that s starts with; "" if it is none. The
+// few that mail is full of cost nothing.
+func entity(s string) (text string, n int) {
+	switch {
+	case strings.HasPrefix(s, "&lt;"):
+		return "<", 4
+	case strings.HasPrefix(s, "&gt;"):
+		return ">", 4
+	case strings.HasPrefix(s, "&amp;"):
+		return "&", 5
+	case strings.HasPrefix(s, "&quot;"):
+		return `"`, 6
+	case strings.HasPrefix(s, "&nbsp;"):
+		return "\u00a0", 6
+	case strings.HasPrefix(s, "&#39;"):
+		return "'", 5
+	}
+	const longest = 40
+	n = 1
+	for n < len(s) && n < longest && (isAlnum(s[n]) || s[n] == '#') {
+		n++
+	}
+	if n < len(s) && s[n] == ';' {
+		n++
+	}
+	text = stdhtml.UnescapeString(s[:n])
+	if text == s[:n] {
+		return "", 0
+	}
+	return text, n
 }
 
 func breakEnd(s string, i int) int {

@@ -8,6 +8,7 @@ import "bytes"
 type lines struct {
 	b        []byte
 	from, lf int // there is no LF in b[from:lf]; lf is len(b) if none follows
+	work     int // bytes that were looked at: the tests of linear time count them
 }
 
 // at gives, for the line that starts at i, the end of its content and the start
@@ -16,6 +17,10 @@ func (l *lines) at(i int) (end, next int) {
 	if i >= len(l.b) {
 		return len(l.b), len(l.b)
 	}
+	if isBreak(l.b[i]) {
+		l.work++
+		return i, afterBreak(l.b, i)
+	}
 	if l.lf == 0 || i < l.from || i > l.lf {
 		l.from = i
 		if n := bytes.IndexByte(l.b[i:], '\n'); n >= 0 {
@@ -23,11 +28,14 @@ func (l *lines) at(i int) (end, next int) {
 		} else {
 			l.lf = len(l.b)
 		}
+		l.work += l.lf - i
 	}
 	cr := bytes.IndexByte(l.b[i:l.lf], '\r')
 	if cr < 0 {
+		l.work += l.lf - i
 		return l.lf, min(l.lf+1, len(l.b))
 	}
+	l.work += cr + 1
 	end = i + cr
 	return end, afterBreak(l.b, end)
 }

@@ -64,7 +64,12 @@ func (m *MboxReader) Next() (raw []byte, offset int64, cut bool, err error) {
 	}
 	m.tail = m.tail[:0]
 	for {
-		w, peekErr := m.r.Peek(window)
+		// What is in the buffer is looked at first: filling it moves its content.
+		want := m.r.Buffered()
+		if want <= 2*lookAhead {
+			want = window
+		}
+		w, peekErr := m.r.Peek(want)
 		last := peekErr != nil
 		if len(w) == 0 {
 			m.note(peekErr)
@@ -153,10 +158,7 @@ func (m *MboxReader) cutAt(w []byte, last, first bool) (n int, found bool) {
 			continue
 		}
 		if !last && len(w)-i < lookAhead {
-			if i == 0 {
-				break
-			}
-			return i, false // look again with more behind it
+			return i, false // look again with more behind it; i > 0, for w is longer
 		}
 		if isSeparator(w[i:]) {
 			return i, true
@@ -245,12 +247,18 @@ func ReadFrom(r io.Reader, lim Limits) (raw []byte, cut bool, err error) {
 		}
 	}
 	buf := make([]byte, 0, min(hint, size)+1)
+	idle := 0
 	for len(buf) < size {
 		if len(buf) == cap(buf) {
 			buf = slices.Grow(buf, min(max(len(buf), 4096), size-len(buf)))
 		}
 		n, err := r.Read(buf[len(buf):min(cap(buf), size)])
 		buf = buf[:len(buf)+n]
+		if idle++; n > 0 {
+			idle = 0
+		} else if err == nil && idle > 100 {
+			err = io.ErrNoProgress
+		}
 		if err == io.EOF {
 			return buf, false, nil
 		}

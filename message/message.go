@@ -121,7 +121,8 @@ type Message struct {
 	Parts []Part // Parts[0] is the mail itself; document order, parents before children
 	Notes []Note
 
-	lim Limits
+	lim  Limits
+	work int // bytes that Read looked at, for the tests of linear time
 }
 
 // Read takes a mail apart. It never fails: whatever raw holds, Parts[0] is
@@ -129,8 +130,8 @@ type Message struct {
 // Beyond Limits.Size raw is not looked into; see also [ReadFrom].
 func Read(raw []byte, lim Limits) *Message {
 	lim = lim.orDefault()
-	m := &Message{Raw: raw, lim: lim}
-	p := parser{m: m, headerLeft: lim.HeaderBytes, decodedLeft: lim.Size}
+	m := &Message{Raw: raw, lim: lim, Parts: make([]Part, 0, 6)}
+	p := parser{m: m, headerLeft: lim.HeaderBytes, decodedLeft: lim.Size, retryLeft: 4 * lim.Size, idx: make([]fieldAt, 0, 60)}
 	src := raw[:min(len(raw), lim.Size)]
 	if order := utf16Order(src); order != 0 {
 		src = utf16ToUTF8(src, order)
@@ -146,6 +147,7 @@ func Read(raw []byte, lim Limits) *Message {
 	}
 	p.mail(src, -1, 0, nestMessage)
 	p.link()
+	m.work = p.work
 	if blankOnly(src) {
 		p.note(NoteEmpty, 0, Range{0, len(src)})
 	}

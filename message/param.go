@@ -61,11 +61,15 @@ func skipComment(v []byte) []byte {
 	}
 }
 
-// commentEnd is the length of the comment that v starts with, 0 if it does not
-// end.
-func commentEnd(v []byte) int {
+// maxComment is how far the end of a comment is looked for: without a bound, a
+// row of brackets that do not close would be gone over once for each.
+const maxComment = 2000
+
+// commentEnd is the length of the comment (RFC 5322 section 3.2.2) that v starts
+// with, 0 if it does not end.
+func commentEnd[T []byte | string](v T) int {
 	depth := 0
-	for i := 0; i < len(v); i++ {
+	for i := 0; i < min(len(v), maxComment); i++ {
 		switch v[i] {
 		case '\\':
 			i++
@@ -81,10 +85,14 @@ func commentEnd(v []byte) int {
 }
 
 // nestOf tells the types whose body is a message or the header of one.
-func nestOf(mediaType string) nest {
+func nestOf(mediaType string, h Header) nest {
 	switch mediaType {
-	case "message/rfc822", "message/global", "message/news", "message/partial":
+	case "message/rfc822", "message/global", "message/news":
 		return nestMessage
+	case "message/partial": // RFC 2046 section 5.2.2: the first piece has the header
+		if n := h.Param("Content-Type", "number"); n == "" || n == "1" {
+			return nestMessage
+		}
 	case "text/rfc822-headers", "message/rfc822-headers", "message/global-headers", "text/rfc822-header":
 		return nestHeader
 	}
@@ -180,11 +188,10 @@ func paramValue(v []byte) (value, rest []byte) {
 				i++
 			case '"':
 				return unquote(v[1:i]), v[i+1:]
-			case '\r', '\n': // a quote that does not end: one line at most
-				if bytes.IndexByte(v[i:], '"') < 0 {
-					return bytes.TrimRight(v[1:i], "; \t"), v[i:]
-				}
 			}
+		}
+		if i := bytes.IndexAny(v, "\r\n"); i > 0 { // a quote that does not end: one line at most
+			return bytes.TrimRight(v[1:i], "; \t"), v[i:]
 		}
 		if i := bytes.IndexByte(v, ';'); i > 0 {
 			return v[1:i], v[i:]
@@ -245,8 +252,12 @@ func unquote(b []byte) []byte {
 	return out
 }
 
+// maxParams is how much of a field is searched for parameters, in bytes.
+const maxParams = 32 << 10
+
 // params steps behind the value itself.
 func params(v []byte) []byte {
+	v = v[:min(len(v), maxParams)]
 	if i := bytes.IndexByte(v, ';'); i >= 0 {
 		return v[i:]
 	}

@@ -4,14 +4,16 @@ import "bytes"
 
 // parser builds the parts of one mail. It goes over each source once, with the
 // boundaries of the open multiparts on a stack; only a multipart whose boundary
-// proved wrong is gone over again, and each time a level deeper, so that the
-// work is at most Depth times the input.
+// proved wrong is gone over again, and all of those together for a few times
+// the input at most.
 type parser struct {
 	m           *Message
 	idx         []fieldAt // all fields of the mail
 	headerLeft  int
 	decodedLeft int
+	retryLeft   int // bytes that may still be gone over again for a boundary
 	recoded     bool
+	work        int // bytes that were looked at, see lines
 }
 
 // walk is the way of the parser through one source.
@@ -52,7 +54,7 @@ func (p *parser) mail(src []byte, parent, depth int, as nest) {
 }
 
 func (p *parser) walk(src []byte, base int) *walk {
-	w := &walk{parser: p, src: src, base: base, leaf: -1}
+	w := &walk{parser: p, src: src, base: base, leaf: -1, stack: make([]frame, 0, 6)}
 	w.head = headScan{lines: lines{b: src}, stop: w.isDelimiter}
 	return w
 }
@@ -97,6 +99,8 @@ func (w *walk) run(pos int) {
 		}
 	}
 	w.closeAbove(-1, len(w.src))
+	w.work += w.head.work
+	w.head.work = 0
 }
 
 // listening tells whether any boundary is open.
@@ -126,7 +130,7 @@ func (w *walk) begin(from, parent, depth int, as nest, def string) {
 		part := &w.m.Parts[i]
 		multi := part.IsMultipart()
 		if !multi {
-			part.nested = nestOf(part.MediaType)
+			part.nested = nestOf(part.MediaType, part.Header)
 		}
 		if as == nestHeader || !multi && part.nested == nestNone {
 			part.nested = nestNone
@@ -293,10 +297,16 @@ func (w *walk) endBody(i, stop int) int {
 func (w *walk) recover(f frame) {
 	part := &w.m.Parts[f.part]
 	body := w.src[:part.Body.To]
+	if w.retryLeft -= part.Body.Len(); w.retryLeft < 0 {
+		part.Opaque = true
+		w.note(NoteNoBoundary, f.part, part.Body)
+		return
+	}
+	w.work += part.Body.Len()
 	if b := sniffBoundary(body, part.Body.From); b != nil {
 		w.note(NoteBoundary, f.part, part.Body)
 		sub := w.parser.walk(body, part.Body.From)
-		sub.stack = []frame{{part: f.part, boundary: b, multi: true, retry: true}}
+		sub.stack = append(sub.stack, frame{part: f.part, boundary: b, multi: true, retry: true})
 		sub.run(part.Body.From)
 		return
 	}
@@ -305,7 +315,7 @@ func (w *walk) recover(f frame) {
 			w.note(NoteCoded, f.part, part.Body)
 			sub := w.parser.walk(dec, 0)
 			body := part.Body
-			sub.stack = []frame{{part: f.part, boundary: f.boundary, multi: true, retry: true}}
+			sub.stack = append(sub.stack, frame{part: f.part, boundary: f.boundary, multi: true, retry: true})
 			w.m.Parts[f.part].Body = Range{0, len(dec)}
 			sub.run(0)
 			part = &w.m.Parts[f.part]
@@ -331,7 +341,10 @@ func (w *walk) coded(i int) {
 		w.note(NoteParts, i, part.Body)
 		return
 	}
+	recoded := w.recoded
+	w.recoded = false // what was coded was not recoded with the rest
 	w.parser.mail(dec, i, part.Depth+1, part.nested)
+	w.recoded = recoded
 }
 
 // decode undoes the transfer encoding of a part that holds other parts, within
@@ -344,6 +357,7 @@ func (w *walk) decode(i int) []byte {
 		w.note(NoteDecoded, i, part.Body)
 		return nil
 	}
+	w.work += len(body)
 	dec := undo(body, part.Encoding, w.decodedLeft)
 	if w.decodedLeft -= len(dec); w.decodedLeft <= 0 {
 		w.note(NoteDecoded, i, part.Body)

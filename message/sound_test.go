@@ -1,6 +1,7 @@
 package message
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
@@ -110,4 +111,16 @@ func sound(t testing.TB, m *Message, lim Limits, size int) {
 	if decoded > (lim.Depth+2)*4*(3*size+64) {
 		t.Fatalf("%d bytes of text from a mail of %d", decoded, size)
 	}
+}
+
+// b64 codes b in base64 with lines of 76 characters.
+func b64(b []byte) string {
+	s := base64.StdEncoding.EncodeToString(b)
+	var out strings.Builder
+	for len(s) > 76 {
+		out.WriteString(s[:76] + "\n")
+		s = s[76:]
+	}
+	out.WriteString(s)
+	return out.String()
 }

@@ -47,7 +47,7 @@ func looksCoded(b []byte, encoding string) bool {
 		for i, c := range head {
 			switch {
 			case c == '-' && i > 0 && isBreak(head[i-1]) && i+1 < len(head) && head[i+1] == '-':
-				return n > 0 && (junk+blank)*10 <= n || n == 0 // the next boundary line
+				return (junk+blank)*10 <= n // the next boundary line
 			case base64Value[c] < 64, c == '=':
 				n++
 			case isBreak(c):
@@ -84,58 +84,64 @@ var base64Value = func() (t [256]byte) {
 	for i, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/" {
 		t[c] = byte(i)
 	}
-	t['-'], t['_'] = 62, 63 // the alphabet for file names, RFC 4648 section 5
 	t['='] = 64
 	return t
 }()
 
 // decodeBase64 decodes what decodes: junk is passed over, a quantum may be cut,
-// text behind the padding that is no base64 ends it.
+// lines that are mostly no base64 (the footer that a list added) do not count.
 func decodeBase64(b []byte, limit int) []byte {
-	size := min(base64.StdEncoding.DecodedLen(len(b)), limit)
-	if size == base64.StdEncoding.DecodedLen(len(b)) {
-		out := make([]byte, size)
+	full := base64.StdEncoding.DecodedLen(len(b))
+	if full <= limit {
+		out := make([]byte, full)
 		if n, err := base64.StdEncoding.Decode(out, b); err == nil {
 			return out[:n]
 		}
 	}
-	out := make([]byte, 0, size+3)
+	out := make([]byte, 0, min(full, limit)+3)
 	var acc uint32
 	bits := 0
-	for i := 0; i < len(b) && len(out) < limit; i++ {
-		v := base64Value[b[i]]
-		switch {
-		case v < 64:
-			acc = acc<<6 | uint32(v)
-			if bits += 6; bits >= 8 {
-				bits -= 8
-				out = append(out, byte(acc>>bits))
-			}
-		case v == 64:
-			acc, bits = 0, 0
-			if !base64GoesOn(b[i:]) {
-				return out
+	padded := false
+	ln := lines{b: b}
+	for i := 0; i < len(b) && len(out) < limit; {
+		end, next := ln.at(i)
+		line := b[i:end]
+		i = next
+		if !isBase64Line(line, padded) {
+			continue
+		}
+		for _, c := range line {
+			switch v := base64Value[c]; {
+			case v < 64:
+				acc = acc<<6 | uint32(v)
+				if bits += 6; bits >= 8 {
+					bits -= 8
+					out = append(out, byte(acc>>bits))
+				}
+			case v == 64: // pieces that were coded one by one may follow
+				acc, bits, padded = 0, 0, true
 			}
 		}
 	}
 	return out[:min(len(out), limit)]
 }
 
-// base64GoesOn tells whether more base64 follows the padding at the start of b,
-// as where pieces were coded one by one, and not a footer that a list added.
-func base64GoesOn(b []byte) bool {
-	i := 0
-	for i < len(b) && (b[i] == '=' || isSpace(b[i])) {
-		i++
+// isBase64Line tells whether a line is worth decoding. Behind padding it must be
+// whole quanta, or else a word of prose would pass.
+func isBase64Line(line []byte, padded bool) bool {
+	good, junk := 0, 0
+	for i, c := range line {
+		switch {
+		case base64Value[c] <= 64:
+			good++
+		case !isBlank(c) || i > 0 && i < len(line)-1 && !isBlank(line[i-1]):
+			junk++
+		}
 	}
-	n := 0
-	for i+n < len(b) && n < 80 && base64Value[b[i+n]] < 64 {
-		n++
-	}
-	if i+n < len(b) && n < 80 && !isBreak(b[i+n]) && b[i+n] != '=' {
+	if padded && (good%4 != 0 || junk > 0) {
 		return false
 	}
-	return n >= 2
+	return junk*4 <= good
 }
 
 func unhex(c byte) int {

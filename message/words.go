@@ -27,17 +27,18 @@ func DecodeWords(s string) string {
 			pend = pend[:0]
 		}
 	}
-	after := false // a word came right before, blanks between words go
+	ends := len(s) - strings.LastIndex(s, "?=") // counted from the end of s
+	after := false                              // a word came right before, blanks between words go
 	for len(s) > 0 {
 		i := strings.Index(s, "=?")
 		if i < 0 {
 			break
 		}
+		if left := len(s) - i; left < ends {
+			break // no word ends behind this
+		}
 		w, n := encodedWord(s[i:])
 		if n == 0 {
-			if n < 0 || !strings.Contains(s[i+2:], "?=") {
-				break
-			}
 			flush()
 			writeValid(&out, s[:i+2])
 			s, after = s[i+2:], false
@@ -92,23 +93,27 @@ func encodedWord(s string) (w word, n int) {
 	}
 	w.charset = s[2:i]
 	rest := s[i+3:]
-	// The word ends at the first "?=", but in Q "?=3D" is an escape behind a
-	// question mark that should have been one.
-	end := 0
-	for {
-		j := strings.Index(rest[end:], "?=")
-		if j < 0 {
-			return word{}, 0
-		}
-		end += j
-		k := end + 2
-		if !w.q || k+1 >= len(rest) || unhex(rest[k]) < 0 || unhex(rest[k+1]) < 0 || !strings.Contains(rest[k:min(len(rest), k+80)], "?=") || strings.HasPrefix(rest[k:], "=?") {
-			break
-		}
-		end = k
+	end := strings.Index(rest, "?=")
+	for w.q && end >= 0 && isEscapedMark(rest[end:]) {
+		end += 2 + strings.Index(rest[end+2:], "?=")
+	}
+	if end < 0 {
+		return word{}, 0
 	}
 	w.text = rest[:end]
 	return w, i + 3 + end + 2
+}
+
+// isEscapedMark tells whether the "?=" that s starts with is not the end of a Q
+// word but a bare question mark in front of an escape, as in "now?=20Or_later?=":
+// then the word goes on without white space to a "?=" not far away.
+func isEscapedMark(s string) bool {
+	if len(s) < 4 || unhex(s[2]) < 0 || unhex(s[3]) < 0 {
+		return false
+	}
+	s = s[2:min(len(s), 80)]
+	end := strings.Index(s, "?=")
+	return end > 0 && !strings.ContainsAny(s[:end], " \t\r\n") && !strings.Contains(s[:end], "=?")
 }
 
 // decode appends the bytes of the word.

@@ -231,7 +231,7 @@ func (s *headScan) message(from int) {
 	s.block(i)
 	if len(s.idx) == n && !s.cut {
 		s.begin, s.end, s.body = from, from, from // no header at all: all is text
-		s.noBlank = true
+		s.noBlank = s.noBlank || s.junk
 	}
 }
 

@@ -43,6 +43,9 @@ func looksCoded(b []byte, encoding string) bool {
 	head := b[:min(len(b), sample)]
 	switch encoding {
 	case encBase64:
+		if startsBase64(head) {
+			return true
+		}
 		junk, blank, n := 0, 0, 0
 		for i, c := range head {
 			switch {
@@ -74,6 +77,27 @@ func looksCoded(b []byte, encoding string) bool {
 		}
 	}
 	return true
+}
+
+// startsBase64 tells whether the first line is of base64 beyond doubt: long,
+// whole quanta, nothing else in it.
+func startsBase64(b []byte) bool {
+	const least = 20
+	for len(b) > 0 && isSpace(b[0]) {
+		b = b[1:]
+	}
+	n := 0
+	for n < len(b) && base64Value[b[n]] <= 64 {
+		n++
+	}
+	for end := n; ; end++ {
+		if end == len(b) || isBreak(b[end]) {
+			return n >= least && n%4 == 0
+		}
+		if !isBlank(b[end]) {
+			return false
+		}
+	}
 }
 
 // base64Value maps a byte to its six bits, to 64 for padding, to 255 otherwise.

@@ -46,6 +46,9 @@ func (l *Line) eximText() {
 		if !ok {
 			if i := strings.Index(text, ": host "); i >= 0 {
 				rest, ok = text[i+7:], true
+			} else if i := strings.Index(text, " H="); i >= 0 {
+				// "defer (110): Connection timed out H=mx [192.0.2.1]: SMTP timeout after ..."
+				rest, ok = text[i+3:], true
 			}
 		}
 		if ok {

@@ -1,6 +1,7 @@
 package header
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -194,6 +195,9 @@ func parseReceivedSPF(v, from string) Authority {
 			r.Props[strings.ToLower(key)] = clip(strings.Trim(value, `"<>`), maxValue)
 		}
 	}
+	if a.ID == "" {
+		a.ID = r.Props["receiver"]
+	}
 	r.Aligned = align(r.Props["envelope-from"], from)
 	a.Results = []Result{r}
 	return a
@@ -278,24 +282,41 @@ func (r *Report) arc(field, v string) {
 	}
 }
 
-// trust marks the fields that the receiving side wrote: those with the id of
-// the topmost one that also stand above the Received field of the border, for
-// fields are put on top, and nobody outside can write above that one.
-func (r *Report) trust(at []int, border int) {
+// trust marks the fields that the receiving side wrote. Fields are put on top
+// on the way, so nobody outside can write above the Received field of the
+// border (RFC 8601 section 5). Between that one and the next older Received
+// field stand those that the border host adds below its own (Gmail does, and
+// milters) but also what the last sender put on top: there the authserv-id has
+// to be of the receiving organisation, which strips foreign fields of its own
+// name. at are the places of the fields in Auth, hops those of the Received
+// fields, oldest first.
+func (r *Report) trust(at, hops []int) {
+	own := r.receiver()
 	for i := range r.Auth {
 		a := &r.Auth[i]
-		a.Trusted = a.ID == r.Auth[0].ID && (border < 0 || at[i] < border)
-		if a.Field == "Received-SPF" && r.Auth[0].Field != a.Field {
-			// Ids of the two fields are not the same kind of name.
-			a.Trusted = border >= 0 && at[i] < border
+		mine := a.ID != "" && own != "" && organisation(a.ID) == own
+		switch {
+		case r.Border >= 0:
+			above := at[i] < hops[r.Border]
+			between := r.Border == 0 || at[i] < hops[r.Border-1]
+			a.Trusted = above || mine && between
+		case len(hops) > 0:
+			newest := hops[len(hops)-1]
+			a.Trusted = at[i] < newest || mine
+		default: // only a piece of a header was given
+			a.Trusted = a.ID == r.Auth[0].ID
 		}
 	}
 }
 
 // authFindings says what the results of the receiving side mean.
 func (r *Report) authFindings() {
+	told := slices.ContainsFunc(r.Auth, func(a Authority) bool {
+		return a.Trusted && a.Field != "Received-SPF" &&
+			slices.ContainsFunc(a.Results, func(res Result) bool { return res.Method == "spf" })
+	})
 	for _, a := range r.Auth {
-		if !a.Trusted {
+		if !a.Trusted || told && a.Field == "Received-SPF" { // the same check, told twice
 			continue
 		}
 		for _, res := range a.Results {

@@ -203,8 +203,13 @@ func (r *Report) compauth(field string, res Result) {
 	r.find(f)
 }
 
-// dmarcAction reads action= beside a DMARC result.
+// dmarcAction reads action= beside a DMARC result, and Gmail's "dis=" in the
+// comment: the disposition, which for quarantine is the Spam folder.
 func (r *Report) dmarcAction(field string, res Result) {
+	if strings.Contains(res.Comment, "dis=QUARANTINE") {
+		r.find(Finding{Key: "header.gmail.dis", Field: field,
+			Value: res.Props["header.from"], Fragment: "dis=QUARANTINE"})
+	}
 	action := strings.ToLower(res.Props["action"])
 	switch action {
 	case "oreject", "quarantine", "reject", "pct.quarantine", "pct.reject", "permerror", "temperror":

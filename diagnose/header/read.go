@@ -24,13 +24,7 @@ func Read(h message.Header, now time.Time) Report {
 	slices.Reverse(c.hopAt)
 	r.measure(now)
 	r.cross()
-	border := -1
-	if r.Border >= 0 {
-		border = c.hopAt[r.Border]
-	}
-	if len(r.Auth) > 0 {
-		r.trust(c.authAt, border)
-	}
+	r.trust(c.authAt, c.hopAt)
 	r.authFindings()
 	r.readFilters(c.filters)
 	r.Verdict, r.Why = decide(r.Findings)

@@ -120,7 +120,7 @@ func (p *receivedParser) word(w string) {
 			name := strings.TrimSuffix(w, ".")
 			if ip := parseIP(name); ip != "" {
 				h.FromIP = ip
-			} else {
+			} else if !strings.EqualFold(name, "unknown") {
 				h.From = name
 			}
 		}

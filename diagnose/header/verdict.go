@@ -1,6 +1,10 @@
 package header
 
-import "github.com/postroad/postroad/mail"
+import (
+	"strings"
+
+	"github.com/postroad/postroad/mail"
+)
 
 // weight is how much a sign says about where the message went.
 type weight int
@@ -69,6 +73,7 @@ var signs = map[string]sign{
 	"header.scl.high":    {judged, Junk},
 
 	"header.action.quarantine": {judged, Quarantine},
+	"header.gmail.dis":         {judged, Junk},
 	"header.gmx.yes":           {judged, Junk},
 	"header.gmx.no":            {judged, Inbox},
 
@@ -121,7 +126,10 @@ func decide(findings []Finding) (Verdict, []mail.Reason) {
 	}
 	var why []mail.Reason
 	for _, f := range findings {
-		if s, ok := signs[f.Key]; ok && !f.Claim && s.verdict == best.verdict {
+		s, ok := signs[f.Key]
+		// What decided the folder is a ground of where it is.
+		folder := best.weight == placed && strings.HasPrefix(f.Key, "header.ofr.")
+		if !f.Claim && (ok && s.verdict == best.verdict || folder) {
 			why = append(why, f.Reason())
 		}
 	}

@@ -16,6 +16,7 @@
 package maillog
 
 import (
+	"strings"
 	"time"
 
 	"github.com/postroad/postroad/event"
@@ -143,6 +144,9 @@ func parseMessage(l *Line, p prefix, year int, loc *time.Location) bool {
 	}
 	if parsePostfix(l, s, p.tag != "") {
 		return true
+	}
+	if strings.HasPrefix(p.tag, "postfix") {
+		return false // most lines of its log tell of no delivery
 	}
 	return parseSendmail(l, s) || parseOpenSMTPD(l, s) || parseQmail(l, s)
 }

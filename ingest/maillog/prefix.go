@@ -31,6 +31,13 @@ func cutPrefix(s string, year int, loc *time.Location) prefix {
 	t, rest, ok := cutTime(s, year, loc)
 	if ok {
 		p.time, s = t, rest
+		// A container engine put its own time (and stream) in front of syslog's.
+		if len(s) > 9 && s[0] == 's' && (strings.HasPrefix(s, "stdout F ") || strings.HasPrefix(s, "stderr F ")) {
+			s = s[9:]
+		}
+		if _, rest, again := cutTime(s, year, loc); again {
+			s = rest
+		}
 	}
 	if v5424 && ok {
 		if cut5424(&p, s) {
@@ -44,8 +51,8 @@ func cutPrefix(s string, year int, loc *time.Location) prefix {
 // cutContainer takes off the service name that "docker compose logs" and
 // kubectl put in front ("mail-1  | ...", "[pod/mail] ...").
 func cutContainer(s string) string {
-	i := strings.Index(s, "| ")
-	if i <= 0 || i > 80 {
+	i := strings.IndexByte(s[:min(len(s), 80)], '|')
+	if i <= 0 || i+1 >= len(s) || s[i+1] != ' ' {
 		return s
 	}
 	name := strings.TrimRight(s[:i], " ")
@@ -114,8 +121,12 @@ func cutTag(p *prefix, s string) {
 			if !ok {
 				return
 			}
-			p.tag, p.pid, p.host, p.rest = tag, pid, host, s[next:]
+			p.tag, p.pid, p.host, p.rest = tag, pid, host, cutSolaris(s[next:])
 			return
+		}
+		if len(word) > 2 && word[0] == '<' && word[len(word)-1] == '>' && words == 0 {
+			at = next // FreeBSD's "<mail.info>" behind the time
+			continue
 		}
 		if strings.IndexByte(word, '=') >= 0 || strings.IndexByte(word, '<') >= 0 {
 			return // the message has begun
@@ -126,6 +137,16 @@ func cutTag(p *prefix, s string) {
 		at = next
 		words++
 	}
+}
+
+// cutSolaris takes "[ID 197553 mail.info] " off.
+func cutSolaris(s string) string {
+	if len(s) > 4 && s[:4] == "[ID " {
+		if i := strings.Index(s, "] "); i > 0 && i < 40 {
+			return s[i+2:]
+		}
+	}
+	return s
 }
 
 // splitTag reads "postfix/smtp[123]". A queue id is no tag.
@@ -229,11 +250,13 @@ func isWeekday(s string) bool {
 
 // cutTraditional reads "Jan 22 09:10:11".
 func cutTraditional(s string, year int, loc *time.Location) (t time.Time, rest string, ok bool) {
-	i := strings.Index(months, s[:3])
-	if i < 0 || i%3 != 0 || s[3] != ' ' {
+	month := time.Month(1)
+	for month <= 12 && months[3*month-3:3*month] != s[:3] {
+		month++
+	}
+	if month > 12 || s[3] != ' ' {
 		return time.Time{}, s, false
 	}
-	month := time.Month(i/3 + 1)
 	rest = strings.TrimLeft(s[4:], " ")
 	day, n := number(rest)
 	if n == 0 || n > 2 || day < 1 || day > 31 || n >= len(rest) || rest[n] != ' ' {

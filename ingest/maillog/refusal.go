@@ -20,7 +20,7 @@ func refusal(l *Line, s string) bool {
 	}
 	action := s[:i]
 	switch action {
-	case "reject", "reject_warning", "milter-reject", "milter-discard", "milter-hold", "discard", "hold":
+	case "reject", "reject_warning", "milter-reject", "proxy-reject", "milter-discard", "milter-hold", "discard", "hold":
 	default:
 		return false
 	}
@@ -34,18 +34,24 @@ func refusal(l *Line, s string) bool {
 		}
 	} else {
 		if !ok || len(phase) > 24 {
-			return false
+			// "proxy-reject: END-OF-MESSAGE: 451 ...": a filter before the queue
+			// spoke, the line does not name the client.
+			if phase, client, ok = strings.Cut(s, ": "); !ok || len(phase) > 24 {
+				return false
+			}
+			a.Stage = phaseStage(phase)
+			l.Diagnostic = l.envelope(client)
+		} else {
+			host, ip, port, rest, ok := hostIP(client)
+			if !ok {
+				return false
+			}
+			setHost(a, host, ip, port)
+			a.Stage = phaseStage(phase)
+			l.Diagnostic = l.envelope(strings.TrimPrefix(rest, ": "))
 		}
-		host, ip, port, rest, ok := hostIP(client)
-		if !ok {
-			return false
-		}
-		setHost(a, host, ip, port)
-		a.Stage = phaseStage(phase)
-		rest, _ = strings.CutPrefix(rest, ": ")
-		l.Diagnostic = l.envelope(rest)
 	}
-	if action != "reject" && action != "milter-reject" {
+	if !strings.HasSuffix(action, "reject") {
 		return true // taken all the same, or thrown away in silence
 	}
 	code, e, _ := findReply(l.Diagnostic)

@@ -27,11 +27,11 @@ func (r *Rule) kind() kind {
 	return kindProvider + kind(r.Tier)
 }
 
-// candidates are the rules that may fit a subject, as bits by their number.
-type candidates []uint64
+// bitset is a set of numbers.
+type bitset []uint64
 
-// next gives the first candidate from i on and below end, -1 if there is none.
-func (c candidates) next(i, end int) int {
+// next gives the first member from i on and below end, -1 if there is none.
+func (c bitset) next(i, end int) int {
 	for i < end {
 		if w := c[i/64] >> (i % 64); w != 0 {
 			if i += bits.TrailingZeros64(w); i < end {
@@ -44,44 +44,71 @@ func (c candidates) next(i, end int) int {
 	return -1
 }
 
-func (c candidates) drop(i int) { c[i/64] &^= 1 << (i % 64) }
+func (c bitset) add(i int) { c[i/64] |= 1 << (i % 64) }
 
-// candidates finds the rules worth asking about a subject. found is room for
-// their bits.
-func (e *Engine) candidates(s *subject, found candidates) candidates {
+// candidates are the branches that may fit a subject, and the rules whose they
+// are. A rule that was asked in vain is dropped.
+type candidates struct {
+	branches bitset
+	rules    bitset
+}
+
+// room is enough for the bits of a usual engine without an allocation.
+type room struct{ branches, rules [64]uint64 }
+
+// candidates finds the rules worth asking about a subject; b is room for the
+// answer.
+func (e *Engine) candidates(s *subject, b *room) candidates {
+	c := candidates{b.branches[:], b.rules[:]}
+	if words(len(e.branch)) > len(c.branches) {
+		c.branches = make(bitset, words(len(e.branch)))
+	}
+	if words(len(e.rules)) > len(c.rules) {
+		c.rules = make(bitset, words(len(e.rules)))
+	}
 	if e.slow || !s.foldable {
 		for i := range e.rules {
-			found[i/64] |= 1 << (i % 64)
+			c.rules.add(i)
 		}
-		return found
+		return c
 	}
-	copy(found, e.always)
-	e.index.scan(s.folded, found)
-	return found
+	copy(c.branches, e.always)
+	e.index.scan(s.folded, c.branches)
+	for i := c.branches.next(0, len(e.branch)); i >= 0; i = c.branches.next(i+1, len(e.branch)) {
+		c.rules.add(int(e.owner[i]))
+	}
+	return c
 }
 
 // try asks one rule, if it is a candidate still; a rule that does not fit is
 // asked only once.
 func (e *Engine) try(i int, s *subject, c candidates) (answer, bool) {
 	r := e.rules[i]
-	if e.slow || !s.foldable || r.holds(s.folded) {
-		if at := r.find(s); at != nil {
-			return answer{r, r.Class, s.fragment(at)}, true
+	if r.Outcome == "" || r.Outcome == s.outcome {
+		if from, end, ok := e.find(i, s, c); ok {
+			return answer{r, r.Class, s.fragment(from, end)}, true
 		}
 	}
-	c.drop(i)
+	c.rules[i/64] &^= 1 << (i % 64)
 	return answer{}, false
 }
 
-// room is enough for the bits of every rule of a usual engine without an
-// allocation.
-type room [32]uint64
-
-func (b *room) bits(e *Engine) candidates {
-	if n := words(len(e.rules)); n <= len(b) {
-		return b[:n]
+// find gives the place of the subject that a rule fits: of its branches the one
+// whose match begins first.
+func (e *Engine) find(i int, s *subject, c candidates) (from, end int, ok bool) {
+	if !s.foldable || e.branch[e.from[i]] == nil {
+		return e.rules[i].findExact(s)
 	}
-	return make(candidates, words(len(e.rules)))
+	for j := int(e.from[i]); j < int(e.from[i+1]); j++ {
+		b := e.branch[j]
+		if !e.slow && (c.branches[j/64]>>(j%64)&1 == 0 || !b.holds(s.folded)) {
+			continue
+		}
+		if f, t, fits := b.find(s.folded); fits && (!ok || f < from) {
+			from, end, ok = f, t, true
+		}
+	}
+	return from, end, ok
 }
 
 // ask runs the tiers on one subject, all but the fallback: the operator's own
@@ -90,7 +117,7 @@ func (b *room) bits(e *Engine) candidates {
 // whose texts it writes.
 func (e *Engine) ask(s *subject, operators []string, spoke Spoke) answer {
 	var b room
-	c := e.candidates(s, b.bits(e))
+	c := e.candidates(s, &b)
 	if a, ok := e.own(s, c, operators); ok {
 		return a
 	}
@@ -125,7 +152,7 @@ func (e *Engine) own(s *subject, c candidates, operators []string) (answer, bool
 // run asks the candidates of one kind that pass the filter; nil passes all.
 func (e *Engine) run(s *subject, c candidates, k kind, pass func(*Rule) bool) (answer, bool) {
 	end := e.first[k+1]
-	for i := c.next(e.first[k], end); i >= 0; i = c.next(i+1, end) {
+	for i := c.rules.next(e.first[k], end); i >= 0; i = c.rules.next(i+1, end) {
 		if pass != nil && !pass(e.rules[i]) {
 			continue
 		}
@@ -145,7 +172,7 @@ func (e *Engine) fallback(s *subject) answer {
 		f.outcome = s.outcome
 	}
 	var b room
-	c := e.candidates(&f, b.bits(e))
+	c := e.candidates(&f, &b)
 	if a, ok := e.run(&f, c, kindFallback, nil); ok {
 		return a
 	}

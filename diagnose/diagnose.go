@@ -54,6 +54,9 @@ func (e *Engine) Diagnose(ev Evidence) mail.Diagnosis {
 		answers[i] = e.ask(&subjects[i], rules, layers[i].spoke(ev, len(layers)))
 	}
 	at := decide(answers)
+	if at < 0 && len(layers) == 1 && answers[0].rule == nil {
+		at = e.wholeText(ev, layers, subjects, answers, rules)
+	}
 	if at < 0 {
 		for i := len(layers) - 1; i >= 0 && at < 0; i-- {
 			if answers[i].rule != nil {
@@ -69,6 +72,23 @@ func (e *Engine) Diagnose(ev Evidence) mail.Diagnosis {
 		at = len(layers) - 1
 	}
 	return verdict(ev, layers, subjects, answers, at)
+}
+
+// wholeText asks the rules about the words with their wrapper, where what is
+// inside says nothing: "refused to talk to me: too busy".
+func (e *Engine) wholeText(ev Evidence, layers []Layer, subjects []subject, answers []answer, operators []string) int {
+	text := tidy(ev.Text)
+	if len(text) == len(layers[0].Text) {
+		return -1
+	}
+	s := newSubject(canonical(parseReply(text)))
+	s.outcome = subjects[0].outcome
+	a := e.ask(&s, operators, Local)
+	if a.rule == nil {
+		return -1
+	}
+	subjects[0], answers[0] = s, a
+	return decide(answers)
 }
 
 // subject makes the line on which the rules look. The report's own status is

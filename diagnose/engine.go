@@ -49,8 +49,11 @@ type Options struct {
 type Engine struct {
 	rules  []*Rule // in the order in which they are asked: own, provider, generic, local, fallback
 	first  [turns + 1]int
+	branch []*branch // of all rules, in their order
+	from   []uint16  // where a rule's branches begin; one more than there are rules
+	owner  []uint16  // whose a branch is
 	index  *index
-	always []uint64 // rules without a usable literal
+	always []uint64 // branches without a usable literal
 	slow   bool     // ask every rule; the tests compare with it
 	texts  func(string) []string
 }
@@ -120,7 +123,9 @@ func newEngine(o Options, files []*RuleFile) (*Engine, error) {
 	}
 	slices.SortStableFunc(e.rules[own:], func(a, b *Rule) int { return int(a.Tier) - int(b.Tier) })
 	e.divide()
-	e.file()
+	if err := e.file(); err != nil {
+		return nil, err
+	}
 	return e, nil
 }
 
@@ -134,22 +139,49 @@ func (e *Engine) divide() {
 	}
 }
 
-// file puts the rules into the index.
-func (e *Engine) file() {
-	e.always = make([]uint64, words(len(e.rules)))
+// file puts the rules' branches into the index.
+func (e *Engine) file() error {
 	var literals []string
 	var owners []uint16
 	for i, r := range e.rules {
-		if len(r.needs) == 0 {
-			e.always[i/64] |= 1 << (i % 64)
-			continue
+		e.from = append(e.from, uint16(len(e.branch)))
+		for j := range r.branches {
+			b := &r.branches[j]
+			for _, l := range b.index() {
+				literals, owners = append(literals, l), append(owners, uint16(len(e.branch)))
+			}
+			e.branch, e.owner = append(e.branch, b), append(e.owner, uint16(i))
 		}
-		for _, l := range r.needs[0] {
-			literals, owners = append(literals, l), append(owners, uint16(i))
+		if len(r.branches) == 0 { // cannot be folded: a branch that is always asked stands for it
+			e.branch, e.owner = append(e.branch, nil), append(e.owner, uint16(i))
+		}
+	}
+	if len(e.branch) > maxBranches {
+		return fmt.Errorf("take in rules: their patterns have %d alternatives, at most %d; use fewer rules", len(e.branch), maxBranches)
+	}
+	e.from = append(e.from, uint16(len(e.branch)))
+	e.always = make([]uint64, words(len(e.branch)))
+	for i, b := range e.branch {
+		if b == nil || len(b.needs) == 0 {
+			e.always[i/64] |= 1 << (i % 64)
 		}
 	}
 	e.index = newIndex(literals, owners)
+	return nil
 }
+
+// maxBranches bounds the engine: branches are numbered with 16 bits.
+const maxBranches = 60000
+
+// index gives the literals under which the branch is filed.
+func (b *branch) index() []string {
+	if len(b.needs) == 0 {
+		return nil
+	}
+	return b.needs[0]
+}
+
+func words(bits int) int { return (bits + 63) / 64 }
 
 // shippedTexts asks the shipped catalogue. Its own tests hold it right; were it
 // broken, a provider's own rules would still be asked.
@@ -160,8 +192,6 @@ func shippedTexts(operator string) []string {
 	}
 	return c.Texts(operator)
 }
-
-func words(bits int) int { return (bits + 63) / 64 }
 
 // Rules lists the engine's rules in the order in which they are asked.
 func (e *Engine) Rules() []*Rule { return slices.Clone(e.rules) }

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -67,19 +68,27 @@ func foldText(s string) (string, bool) {
 	return string(b), true
 }
 
-// foldPattern gives the pattern that does on folded text what "(?i)"+pattern
-// does on the text itself. A pattern with a part that keeps case apart,
-// "(?-i:...)", cannot be folded: then ok is false.
-func foldPattern(pattern string) (folded string, ok bool) {
+// branches parts a pattern into the alternatives at its top, each made to do on
+// folded text what it does with "(?i)" on the text itself. A pattern with a part
+// that keeps case apart, "(?-i:...)", cannot be folded: it has none.
+func branches(re *syntax.Regexp, pattern string) []branch {
 	if keepsCase(pattern) {
-		return "", false
+		return nil
 	}
-	re, err := syntax.Parse(pattern, syntax.Perl|syntax.FoldCase)
-	if err != nil {
-		return "", false
+	for re.Op == syntax.OpCapture {
+		re = re.Sub[0]
 	}
-	foldTree(re)
-	return re.String(), true
+	subs := []*syntax.Regexp{re}
+	if re.Op == syntax.OpAlternate {
+		subs = re.Sub
+	}
+	out := make([]branch, len(subs))
+	for i, sub := range subs {
+		out[i].needs = needs(sub)
+		foldTree(sub)
+		out[i].tree = sub // its text is not made: that takes the library a millisecond
+	}
+	return out
 }
 
 // keepsCase looks for a group that takes a flag back.
@@ -110,48 +119,58 @@ func foldTree(re *syntax.Regexp) {
 	}
 }
 
-// compile makes the rule's pattern on first use: most runs of the command need
-// three of some nine hundred.
-func (r *Rule) compile() {
-	r.once.Do(func() {
-		if folded, ok := foldPattern(r.Match); ok {
-			if re, err := regexp.Compile(folded); err == nil {
-				r.folded = re
-				return
-			}
+// compile makes the automata on first use: most runs of the command need a
+// dozen of some three thousand.
+func (b *branch) compile() {
+	b.once.Do(func() {
+		re, err := b.tree, error(nil)
+		if re == nil {
+			re, err = syntax.Parse(b.pattern, syntax.Perl)
 		}
-		r.exact = r.compileExact()
+		if err == nil {
+			b.forward, err = newMachine(re, false)
+		}
+		if err == nil {
+			b.backward, err = newMachine(re, true)
+		}
+		if err != nil { // it was parsed when the rule was read
+			panic("diagnose: folded pattern " + b.pattern + ": " + err.Error())
+		}
 	})
 }
 
-// compileExact makes the pattern as written. It has been parsed when the rule
-// was read, so it cannot fail but by its size; a rule that does matches nothing.
-func (r *Rule) compileExact() *regexp.Regexp {
-	re, err := regexp.Compile("(?i)" + r.Match)
-	if err != nil {
-		return nothing
+// holds reports whether the folded text has what the branch needs beside the
+// literal under which the index found it.
+func (b *branch) holds(folded string) bool {
+	for _, set := range b.needs[min(1, len(b.needs)):] {
+		if !slices.ContainsFunc(set, func(l string) bool { return strings.Contains(folded, l) }) {
+			return false
+		}
 	}
-	return re
+	return true
 }
 
-var nothing = regexp.MustCompile(`[^\x00-\x{10FFFF}]`)
+// find gives the place that the branch fits, ok false if there is none: of the
+// match that ends first, the longest.
+func (b *branch) find(folded string) (from, end int, ok bool) {
+	b.compile()
+	end = b.forward.search(folded)
+	if end < 0 {
+		return 0, 0, false
+	}
+	return b.backward.back(folded, end), end, true
+}
 
-// find gives the place where the rule's pattern fits the subject, nil if it
-// does not or the rule is about the other outcome.
-func (r *Rule) find(s *subject) []int {
-	if r.Outcome != "" && r.Outcome != s.outcome {
-		return nil
-	}
-	r.compile()
-	if s.foldable && r.folded != nil {
-		return r.folded.FindStringIndex(s.folded)
-	}
+// findExact is find over the text as written, for what cannot be folded.
+func (r *Rule) findExact(s *subject) (from, end int, ok bool) {
 	r.exactOnce.Do(func() {
-		if r.exact == nil {
-			r.exact = r.compileExact()
-		}
+		r.exact = regexp.MustCompile("(?i)" + r.Match)
 	})
-	return r.exact.FindStringIndex(s.line)
+	at := r.exact.FindStringIndex(s.line)
+	if at == nil {
+		return 0, 0, false
+	}
+	return at[0], at[1], true
 }
 
 // subject is one layer as rules see it.
@@ -169,7 +188,14 @@ func newSubject(line string) subject {
 	return s
 }
 
-// fragment is the piece of the line at a place that [Rule.find] gave.
-func (s *subject) fragment(at []int) string {
-	return strings.Trim(s.line[at[0]:at[1]], " ")
+// fragment is the piece of the line at a place that was found, with the words
+// at its ends made whole.
+func (s *subject) fragment(from, end int) string {
+	for from > 0 && end > from && wordByte(s.line[from]) && wordByte(s.line[from-1]) {
+		from--
+	}
+	for end < len(s.line) && end > from && wordByte(s.line[end]) && wordByte(s.line[end-1]) {
+		end++
+	}
+	return strings.Trim(s.line[from:end], " ")
 }

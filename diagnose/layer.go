@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"strings"
+	"sync"
 
 	"github.com/postroad/postroad/mail"
 )
@@ -36,27 +37,28 @@ func Peel(text string) []Layer {
 	}
 	layers := make([]Layer, 0, 2)
 	var at Layer // what the wrappers so far say of the text that is left
-	for range MaxDepth {
-		w, ok := unwrap(s)
-		if !ok {
+	var m marks
+	for depth := 0; ; depth++ {
+		m = findMarks(s)
+		w, ok := unwrap(s, m)
+		if !ok || depth == MaxDepth {
 			break
 		}
 		inner := trimSpace(w.inner)
 		if w.outer != "" {
-			layers = append(layers, finish(at, w.outer))
+			layers = append(layers, finish(at, w.outer, findMarks(w.outer)))
 			at = Layer{}
 		}
-		if inner == "" {
-			s = ""
-			break
+		if inner == "" && w.outer != "" {
+			return layers
 		}
 		at.take(w)
+		if inner == "" { // the wrapper's own words are all there is
+			break
+		}
 		s = inner
 	}
-	if s != "" || len(layers) == 0 {
-		layers = append(layers, finish(at, s))
-	}
-	return layers
+	return append(layers, finish(at, s, m))
 }
 
 // wrap is what one wrapper says and holds.
@@ -93,55 +95,94 @@ func (l *Layer) take(w wrap) {
 
 // finish reads the reply of a layer and, where the text is a sending MTA's own
 // report of a broken session, the host and phase that it names.
-func finish(at Layer, text string) Layer {
-	text = trimSpace(text)
-	at.Text = text
-	if !at.Remote {
-		if w, ok := localWords(text); ok {
+func finish(at Layer, s string, m marks) Layer {
+	at.Text = s
+	if !at.Remote && m.own() {
+		if w, ok := localWords(s); ok {
 			at.take(w)
 		}
 	}
-	at.Reply = parseReply(text)
+	at.Reply = parseReply(s)
 	return at
 }
 
 // unwrap finds the outermost wrapper of s.
-func unwrap(s string) (best wrap, ok bool) {
-	t := text{s, lower(s)}
+func unwrap(s string, m marks) (best wrap, ok bool) {
+	var t text
 	best.from = len(s) + 1
-	for _, try := range wrappers {
-		if w, found := try(t); found && w.from < best.from && len(w.inner) < len(s) {
+	for i := range wrappers {
+		if wr := &wrappers[i]; wr.words != nil && !m.wrapper(i) || wr.words == nil && !wr.may(s) {
+			continue
+		}
+		if t.s == "" {
+			t = text{s, lower(s)}
+		}
+		if w, found := wrappers[i].read(t); found && w.from < best.from && len(w.inner) < len(s) {
 			best, ok = w, true
 		}
 	}
 	return best, ok
 }
 
-// wrappers are the forms that are known. Each function finds its own form
-// anywhere in a text and says where it begins; where two begin at the same
-// place, the earlier one in this list is meant.
-var wrappers = [...]func(text) (wrap, bool){
-	diagnosticType,
-	parentheses,
-	addressPrefix,
-	exchangeLastError,
-	exchangeMessage,
-	exchangeTrailer,
-	exchangeOld,
-	remoteReturned,
-	primaryTarget,
-	arrow,
-	postfixSaid,
-	postfixInReply,
-	postfixSuspended,
-	eximError,
-	eximRetryEnd,
-	qmailSaid,
-	transcript,
-	notesTransfer,
-	quotedTail,
-	announced,
+// wrapper is a form of wrapping. read finds it anywhere in a text; it is called
+// where one of the words is in the text, or, if there are none, may says yes.
+type wrapper struct {
+	read  func(text) (wrap, bool)
+	may   func(string) bool
+	words []string
 }
+
+// wrappers are the forms that are known. Where two begin at the same place, the
+// earlier one in this list is meant.
+var wrappers = [...]wrapper{
+	{read: diagnosticType, may: mayHaveType},
+	{read: parentheses, may: func(s string) bool { return s[0] == '(' }},
+	{read: addressPrefix, may: mayHaveAddress},
+	{read: exchangeLastError, words: []string{"{led=", "[{msg="}},
+	{read: exchangeMessage, words: []string{"[message="}},
+	{read: exchangeTrailer, words: []string{"[lastattempted"}},
+	{read: exchangeOld, may: func(s string) bool { return s[0] == '<' || s[0] == '#' || s[len(s)-1] == '#' }},
+	{read: remoteReturned, words: []string{"server returned", "serveur", "remoteserver", "remoto", "server at ", "server unter "}},
+	{read: primaryTarget, words: []string{"primary target ip address"}},
+	{read: arrow, words: []string{" ->", "-> ", "\n->", "->\n", "\t->", "->\t", " -&gt;", "-&gt; "}},
+	{read: postfixSaid, words: []string{" said:", " refused to talk to me:"}},
+	{read: postfixInReply, words: []string{"(in reply to "}},
+	{read: postfixSuspended, words: []string{"delivery temporarily suspended:"}},
+	{read: eximError, words: []string{"smtp error from remote mail"}},
+	{read: eximRetryEnd, words: []string{"retry timeout exceeded"}},
+	{read: qmailSaid, words: []string{"remote host said:", "remote_host_said:"}},
+	{read: transcript, words: []string{"<<< "}},
+	{read: notesTransfer, words: []string{"error transferring to "}},
+	{read: quotedTail, may: func(s string) bool { return s[len(s)-1] == '>' }},
+	{read: announced, words: announcementWords()},
+}
+
+// marks says which wrappers' words and which own words are in a text: a bit for
+// each wrapper, then one for all [ownWords].
+type marks [1]uint64
+
+func (m marks) wrapper(i int) bool { return m[0]>>i&1 != 0 }
+func (m marks) own() bool          { return m[0]>>len(wrappers)&1 != 0 }
+
+// findMarks looks for all the words at once.
+func findMarks(s string) (m marks) {
+	markIndex().scan(s, m[:])
+	return m
+}
+
+var markIndex = sync.OnceValue(func() *index {
+	var literals []string
+	var owners []uint16
+	for i, w := range wrappers {
+		for _, l := range w.words {
+			literals, owners = append(literals, l), append(owners, uint16(i))
+		}
+	}
+	for _, o := range ownWords {
+		literals, owners = append(literals, o.words), append(owners, uint16(len(wrappers)))
+	}
+	return newIndex(literals, owners)
+})
 
 // tidy makes one kind of line end, drops what no reply holds and bounds the
 // length.

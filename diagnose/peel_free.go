@@ -6,14 +6,15 @@ import (
 	"github.com/postroad/postroad/mail"
 )
 
+func mayHaveType(s string) bool {
+	return isAlpha(s[0]) && strings.IndexByte(s[:min(len(s), 25)], ';') > 0
+}
+
 // diagnosticType takes off the type of a Diagnostic-Code field (RFC 3464
 // section 2.3.6): "smtp; 550 ...", "X-Postfix; connect to ...". A type other
 // than smtp means that no SMTP reply is quoted as such.
 func diagnosticType(t text) (wrap, bool) {
 	i := strings.IndexByte(t.s, ';')
-	if i <= 0 || i > 24 {
-		return wrap{}, false
-	}
 	kind := trimSpace(t.low[:i])
 	w := wrap{from: 0, inner: t.s[i+1:]}
 	switch {
@@ -48,6 +49,15 @@ func parentheses(t text) (wrap, bool) {
 		}
 	}
 	return wrap{from: 0, inner: t.s[1 : len(t.s)-1]}, true
+}
+
+func mayHaveAddress(s string) bool {
+	for i := 0; i < len(s) && i <= mail.MaxAddress && !isSpace(s[i]); i++ {
+		if s[i] == '@' {
+			return true
+		}
+	}
+	return false
 }
 
 // addressPrefix takes off the recipient that reports write before the reply:
@@ -150,10 +160,15 @@ var announcements = [...]struct {
 	{"message rejected:", ""},
 }
 
-func announced(t text) (wrap, bool) {
-	if strings.IndexByte(t.s, ':') < 0 {
-		return wrap{}, false
+func announcementWords() []string {
+	words := make([]string, len(announcements))
+	for i, a := range announcements {
+		words[i] = a.words
 	}
+	return words
+}
+
+func announced(t text) (wrap, bool) {
 	for _, a := range announcements {
 		i := t.has(a.words)
 		if i < 0 {

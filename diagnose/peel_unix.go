@@ -162,6 +162,12 @@ func eximRetryEnd(t text) (wrap, bool) {
 	if inner == "" {
 		inner = after
 	}
+	if hasPrefixFold(inner, "host ") {
+		// A report may name the host without a word of what it said.
+		if _, _, rest, ok := hostIP(inner[len("host "):]); ok && strings.TrimSpace(rest) == "" {
+			inner = ""
+		}
+	}
 	if inner == "" {
 		return wrap{}, false
 	}

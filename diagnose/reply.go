@@ -154,11 +154,11 @@ func trailingEnhanced(lines []string) mail.Enhanced {
 		return mail.Enhanced{}
 	}
 	line := lines[len(lines)-1]
-	i := strings.LastIndex(line, "(#")
-	if i < 0 {
+	i := strings.LastIndexByte(line, '#')
+	if i < 1 || line[i-1] != '(' {
 		return mail.Enhanced{}
 	}
-	if e, rest, ok := mail.ParseEnhanced(line[i+2:]); ok && strings.HasPrefix(rest, ")") {
+	if e, rest, ok := mail.ParseEnhanced(line[i+1:]); ok && strings.HasPrefix(rest, ")") {
 		return e
 	}
 	return mail.Enhanced{}
@@ -205,6 +205,9 @@ func canonical(r mail.Reply) string {
 // and is still there: "#5.1.0" at the start, "(#5.1.1)" at the end.
 func writtenInText(lines []string, e string) bool {
 	for i, l := range lines {
+		if strings.IndexByte(l, '#') < 0 {
+			continue
+		}
 		if i == 0 && strings.HasPrefix(l, "#"+e) {
 			return true
 		}

@@ -2,8 +2,7 @@ package diagnose
 
 import (
 	"regexp"
-	"slices"
-	"strings"
+	"regexp/syntax"
 	"sync"
 
 	"github.com/postroad/postroad/mail"
@@ -53,12 +52,21 @@ type Rule struct {
 	Line         int
 	Own          bool // the operator's own, not shipped
 
-	needs [][]string // literals without which the pattern cannot fit, see needs
-
-	once      sync.Once
-	folded    *regexp.Regexp // for folded text; nil if the pattern cannot be folded
+	branches  []branch // the alternatives of the pattern; none if it cannot be folded
 	exactOnce sync.Once
 	exact     *regexp.Regexp // for text as written
+}
+
+// branch is one of the alternatives at the top of a pattern. Rules are wide
+// alternatives, and nearly all of them can be ruled out one by one.
+type branch struct {
+	tree    *syntax.Regexp // the pattern for folded text; nil if it is to be read from the next
+	pattern string
+	needs   [][]string // literals without which it cannot fit, see needs
+
+	once     sync.Once
+	forward  *machine
+	backward *machine
 }
 
 // confidence is the rule's own figure or its tier's.
@@ -67,15 +75,4 @@ func (r *Rule) confidence() float64 {
 		return r.Confidence
 	}
 	return r.Tier.confidence()
-}
-
-// holds reports whether the folded text has what the rule needs beside the
-// literal under which the index found it.
-func (r *Rule) holds(folded string) bool {
-	for _, set := range r.needs[min(1, len(r.needs)):] {
-		if !slices.ContainsFunc(set, func(l string) bool { return strings.Contains(folded, l) }) {
-			return false
-		}
-	}
-	return true
 }

@@ -145,6 +145,6 @@ func (e *entry) rule() (*Rule, error) {
 	if err != nil {
 		return nil, fmt.Errorf("match is no RE2 pattern: %w; correct it", err)
 	}
-	r.needs = needs(re)
+	r.branches = branches(re, e.Match)
 	return r, nil
 }

@@ -17,6 +17,9 @@ func (h Header) Addresses(name string) []string {
 	return out
 }
 
+// maxUnclosed is how many comments and quotes without an end a list may have.
+const maxUnclosed = 10
+
 func appendAddresses(out []string, s string) []string {
 	a := addressScan{}
 	take := func() {
@@ -25,18 +28,27 @@ func appendAddresses(out []string, s string) []string {
 		}
 		a = addressScan{}
 	}
-	lastQuote := strings.LastIndexByte(s, '"')
+	unclosed := 0 // brackets and quotes that do not end; after some, none is looked for
 	for i := 0; i < len(s); {
 		switch c := s[i]; c {
 		case '(':
 			a.space()
-			i += max(1, commentEnd(s[i:])) // if it does not end it is only a bracket
+			n := 0
+			if unclosed < maxUnclosed {
+				n = commentEnd(s[i:])
+			}
+			if n == 0 { // only a bracket
+				unclosed++
+				n = 1
+			}
+			i += n
 		case '"':
 			n := 0
-			if i < lastQuote {
+			if unclosed < maxUnclosed {
 				n = quoteEnd(s[i:])
 			}
 			if n == 0 {
+				unclosed++
 				i++
 				continue
 			}
@@ -173,6 +185,7 @@ func quoteEnd(s string) int {
 
 // angleEnd finds the end of <...>, or where it should have ended.
 func angleEnd(s string) int {
+	unclosed := 0
 	for i := 1; i < len(s); i++ {
 		switch s[i] {
 		case '>', '<':
@@ -182,8 +195,13 @@ func angleEnd(s string) int {
 				return i
 			}
 		case '"':
+			if unclosed == maxUnclosed {
+				continue
+			}
 			if n := quoteEnd(s[i:]); n > 0 {
 				i += n - 1
+			} else {
+				unclosed++
 			}
 		}
 	}

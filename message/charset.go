@@ -17,10 +17,20 @@ import (
 	"golang.org/x/text/transform"
 )
 
+// byteOrderMark is U+FEFF in UTF-8.
+const byteOrderMark = "\xef\xbb\xbf"
+
 // textOf turns bytes in the declared charset into valid UTF-8 with LF line
 // ends, at most about limit bytes. A charset that is unknown, or that the bytes
 // belie, is guessed.
 func textOf(b []byte, charset string, limit int) string {
+	switch charsetName(charset) {
+	case "", "us-ascii", "utf-8":
+		b = bytes.TrimPrefix(b, []byte(byteOrderMark))
+		if len(b) <= limit && utf8.Valid(b) && (bytes.IndexByte(b, 0x1b) < 0 || !isISO2022JP(b)) {
+			return normalLines(b) // by far the most; copied once
+		}
+	}
 	return cutText(normalLines(decodeCharset(b, charset, limit)), limit)
 }
 
@@ -146,7 +156,7 @@ func decodeWith(enc encoding.Encoding, b []byte, limit int) string {
 // guess reads bytes as UTF-8, or, where they are not, as windows-1252. A text
 // that is UTF-8 but for a few bytes (cut, or mended by a gateway) stays UTF-8.
 func guess(b []byte, limit int) string {
-	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
+	b = bytes.TrimPrefix(b, []byte(byteOrderMark))
 	if len(b) > limit {
 		b = b[:limit]
 		for n := 0; n < 3 && len(b) > 0 && !utf8.Valid(b[max(0, len(b)-4):]) && b[len(b)-1] >= 0x80; n++ {
@@ -378,28 +388,36 @@ func utf16ToUTF8(b []byte, order int) []byte {
 }
 
 // normalLines turns every line end into LF.
-func normalLines(s string) string {
-	if strings.IndexByte(s, '\r') < 0 {
-		return s
+func normalLines[T string | []byte](s T) string {
+	i := 0
+	for i < len(s) && s[i] != '\r' {
+		i++
 	}
-	out := make([]byte, 0, len(s))
-	for {
-		i := strings.IndexByte(s, '\r')
-		if i < 0 {
-			return string(append(out, s...))
+	if i == len(s) {
+		return string(s)
+	}
+	var out strings.Builder
+	out.Grow(len(s))
+	from := 0
+	for i < len(s) {
+		if s[i] != '\r' {
+			i++
+			continue
 		}
-		out = append(out, s[:i]...)
-		out = append(out, '\n')
-		s = s[i:]
+		out.WriteString(string(s[from:i]))
+		out.WriteByte('\n')
 		switch {
-		case strings.HasPrefix(s, "\r\n"):
-			s = s[2:]
-		case strings.HasPrefix(s, "\r\r\n"):
-			s = s[3:]
+		case i+1 < len(s) && s[i+1] == '\n':
+			i += 2
+		case i+2 < len(s) && s[i+1] == '\r' && s[i+2] == '\n':
+			i += 3
 		default:
-			s = s[1:]
+			i++
 		}
+		from = i
 	}
+	out.WriteString(string(s[from:]))
+	return out.String()
 }
 
 // cutText cuts s to limit bytes, not inside of a character.

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"slices"
 	"strings"
 	"unsafe"
 )
@@ -263,6 +264,9 @@ func (s *headScan) block(i int) {
 		default:
 			if colon := colonAt(s.b[i:end]); colon > 0 {
 				if open = s.spend(next - i); open {
+					if len(s.idx) == cap(s.idx) {
+						s.idx = slices.Grow(s.idx, 32+len(s.idx)) // twice: append would allocate five times what is needed
+					}
 					s.idx = append(s.idx, fieldAt{uint32(i), uint32(i + colon), uint32(end)})
 				}
 			} else if s.headerGoesOn(next) {

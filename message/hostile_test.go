@@ -3,10 +3,10 @@ package message
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 )
 
 // repeat writes s until the result is about n bytes long.
@@ -110,20 +110,146 @@ func hostile(size int) map[string][]byte {
 	return m
 }
 
-func TestHostileTimes(t *testing.T) {
-	for name, raw := range hostile(24 << 20) {
-		var before, after runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		t0 := time.Now()
-		m := Read(raw, Limits{})
-		d := time.Since(t0)
-		runtime.ReadMemStats(&after)
-		t1 := time.Now()
-		n := 0
-		for i := range m.Parts {
-			n += len(m.Text(&m.Parts[i]))
+// TestWorkIsLinear counts the bytes that Read looks at: some times the mail at
+// most, and for twice the mail no more than twice as many.
+func TestWorkIsLinear(t *testing.T) {
+	const size = 1 << 18
+	twice := hostile(2 * size)
+	for name, raw := range hostile(size) {
+		one, two := Read(raw, Limits{}).work, Read(twice[name], Limits{}).work
+		if one > 12*len(raw) {
+			t.Errorf("%s: looked at %d bytes of %d", name, one, len(raw))
 		}
-		t.Logf("%-20s %8v text %8v  %5d parts %d notes %6.1f MB alloc", name, d.Round(time.Microsecond), time.Since(t1).Round(time.Millisecond), len(m.Parts), len(m.Notes), float64(after.TotalAlloc-before.TotalAlloc)/1e6)
+		if two > 2*one+one/4+4096 {
+			t.Errorf("%s: looked at %d bytes of %d, but at %d of %d", name, one, len(raw), two, len(twice[name]))
+		}
+	}
+}
+
+// TestHostileSound holds the invariants where they are likeliest to break. The
+// sizes are such that work of the square of the input would not end.
+func TestHostileSound(t *testing.T) {
+	for name, raw := range hostile(1 << 20) {
+		t.Run(name, func(t *testing.T) {
+			var m *Message
+			used := allocated(func() { m = Read(raw, Limits{HeaderBytes: 1 << 16}) })
+			if most := uint64(3*len(raw) + 2<<20); used > most {
+				t.Errorf("%d bytes allocated for a mail of %d", used, len(raw))
+			}
+			for _, p := range m.Parts {
+				if p.Depth > 20 {
+					t.Errorf("depth %d", p.Depth)
+				}
+			}
+		})
+	}
+	for _, raw := range hostile(20_000) {
+		m := Read(raw, Limits{})
+		sound(t, m, Limits{}.orDefault(), len(raw))
+	}
+}
+
+// allocated gives the bytes that f allocates, whether or not they are given
+// back.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// endless gives its line again and again, n bytes in all.
+type endless struct {
+	line string
+	n, i int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.n == 0 {
+		return 0, io.EOF
+	}
+	n := 0
+	for n < len(p) && n < e.n {
+		k := copy(p[n:min(len(p), e.n)], e.line[e.i:])
+		n += k
+		e.i = (e.i + k) % len(e.line)
+	}
+	e.n -= n
+	return n, nil
+}
+
+// TestHuge holds what the largest mails cost: everything that reading and
+// taking apart allocates, text of the first part included, is below 100 MB.
+func TestHuge(t *testing.T) {
+	const most = 100_000_000
+	mails := map[string]func() io.Reader{
+		"5,000 nested parts": func() io.Reader { return bytes.NewReader(nested(5000)) },
+		"10,000 parts":       func() io.Reader { return bytes.NewReader(flat(10_000)) },
+		"100 MB": func() io.Reader {
+			return io.MultiReader(strings.NewReader("Subject: s\n\n"), &endless{line: "a line of text\r\n", n: most})
+		},
+		"a line of 100 MB": func() io.Reader {
+			return io.MultiReader(strings.NewReader("Subject: s\n\n"), &endless{line: "x", n: most})
+		},
+		"a header line of 100 MB": func() io.Reader { return &endless{line: "x: ", n: most} },
+	}
+	for name, open := range mails {
+		r := open()
+		var m *Message
+		var cut bool
+		used := allocated(func() {
+			raw, c, err := ReadFrom(r, Limits{})
+			if err != nil {
+				t.Error(err)
+			}
+			cut = c
+			m = Read(raw, Limits{})
+			m.Text(&m.Parts[0])
+		})
+		if used > most {
+			t.Errorf("%s: %d bytes allocated", name, used)
+		}
+		if len(m.Parts) > 500 || cut != strings.Contains(name, "MB") || len(m.Raw) > 24<<20 {
+			t.Errorf("%s: %d parts, cut %v, %d bytes kept", name, len(m.Parts), cut, len(m.Raw))
+		}
+		if strings.Contains(name, "parts") && !m.Has(NoteDepth) && !m.Has(NoteParts) {
+			t.Errorf("%s: notes %v", name, m.Notes)
+		}
+	}
+}
+
+// TestTextsAreLinear gives the readers of texts what would keep them busy for
+// hours if their work grew with the square of it.
+func TestTextsAreLinear(t *testing.T) {
+	const size = 1 << 20
+	for _, s := range []string{
+		"<", "<a ", "<a b=\"", "<a b='>", "<a b=\">\"", "<!--", "<!---->", "<script>", "<style></", "<title>", "<title></", "<p>", "<td>", "&", "&a", "&#", "&amp", "</", "<!", "<?",
+		"<a b=\">", "\" '>", "<a@b>", "<pre>\n\t",
+	} {
+		if got := PlainText(repeat(s, size)); len(got) > size+size/2 {
+			t.Errorf("%q: %d bytes of text", s, len(got))
+		}
+		PlainText("<a b=\"" + repeat(s, size) + ">")
+	}
+	for _, s := range []string{"=?", "=?a?q?", "=?a?q?x", "=?a?b??=", "=?utf-8?q?=?=41", "?=", "=?a", "=?a?q?a?= ", "=?a?q?a?= =?b?q?b?="} {
+		DecodeWords(repeat(s, size))
+		DecodeWords(repeat(s, size) + "?=")
+	}
+	for _, s := range []string{"(", "\"", "\\\"", "\"\\", "<", ">", ":", ",", "a@:", "@", "<\"\\\"", "a ", "a@b ", "(()", "<@", "<@,"} {
+		h, _ := ParseHeader([]byte("To: " + repeat(s, size/4) + "\n"))
+		h.Addresses("To")
+		h.Text("To")
+		h, _ = ParseHeader([]byte("To: x@" + repeat(s, size/4) + "\n"))
+		h.Addresses("To")
+	}
+	for _, s := range []string{"(", ";(a=", ";a=\"", ";a*0=b", ";a=b c=", "; a =", "=", ";a=\"\\", "\"", ";a*=%41", " ", ";a*1*=\"\n \""} {
+		h, _ := ParseHeader([]byte("Content-Type: text/plain; " + repeat(s, size/4) + "\n"))
+		h.Param("Content-Type", "a")
+		h.Param("Content-Type", "boundary")
+		Read([]byte("Content-Type: multipart/mixed "+repeat(s, size/4)+"\n\nx"), Limits{})
+	}
+	for _, s := range []string{"a:\n", "\n", "x\n", " \n", "a: b\n\n", "\r", "x y\nz\n"} {
+		ParseBlocks([]byte(repeat(s, size)))
 	}
 }

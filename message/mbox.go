@@ -226,7 +226,7 @@ func hasDate(s string) bool {
 
 // IsMbox tells by its first bytes (some kB) whether a file is an mbox.
 func IsMbox(head []byte) bool {
-	head = bytes.TrimPrefix(head, []byte("\xef\xbb\xbf"))
+	head = bytes.TrimPrefix(head, []byte(byteOrderMark))
 	for len(head) > 0 && isBreak(head[0]) {
 		head = head[1:]
 	}

@@ -131,7 +131,7 @@ type Message struct {
 func Read(raw []byte, lim Limits) *Message {
 	lim = lim.orDefault()
 	m := &Message{Raw: raw, lim: lim, Parts: make([]Part, 0, 6)}
-	p := parser{m: m, headerLeft: lim.HeaderBytes, decodedLeft: lim.Size, retryLeft: 4 * lim.Size, idx: make([]fieldAt, 0, 60)}
+	p := parser{m: m, headerLeft: lim.HeaderBytes, decodedLeft: lim.Size, idx: make([]fieldAt, 0, 60)}
 	src := raw[:min(len(raw), lim.Size)]
 	if order := utf16Order(src); order != 0 {
 		src = utf16ToUTF8(src, order)
@@ -145,6 +145,7 @@ func Read(raw []byte, lim Limits) *Message {
 	} else if len(raw) > lim.Size {
 		p.note(NoteSize, 0, Range{lim.Size, len(raw)})
 	}
+	p.retryLeft = 4*len(src) + 1<<12
 	p.mail(src, -1, 0, nestMessage)
 	p.link()
 	m.work = p.work

@@ -45,7 +45,7 @@ func (p *parser) note(key string, part int, r Range) {
 func (p *parser) mail(src []byte, parent, depth int, as nest) {
 	w := p.walk(src, 0)
 	start := 0
-	if bytes.HasPrefix(src, []byte("\xef\xbb\xbf")) {
+	if bytes.HasPrefix(src, []byte(byteOrderMark)) {
 		start = 3
 		w.base = 3
 	}

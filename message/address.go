@@ -153,7 +153,10 @@ func (a *addressScan) address() string {
 
 // bareAddress gives s without what stands round an address, "" if it is none.
 func bareAddress(s string) string {
-	s = strings.Trim(s, "<>'`[](){},;")
+	s = strings.Trim(s, "<>'`(){},;")
+	if strings.HasPrefix(s, "[") { // [a@example.com], but not a@[192.0.2.1]
+		s = strings.Trim(s, "[]")
+	}
 	if len(s) > 7 && strings.EqualFold(s[:7], "mailto:") {
 		s = s[7:]
 	}

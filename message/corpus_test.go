@@ -62,7 +62,7 @@ func TestCorpusLineEnds(t *testing.T) {
 
 // TestCorpusSound holds the invariants for every file of the corpus.
 func TestCorpusSound(t *testing.T) {
-	dir := corpusDir(t, "bounces")
+	dir := corpusDir(t, "")
 	n, parts := 0, 0
 	notes := map[string]int{}
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {

@@ -184,6 +184,9 @@ func (d *dateParts) joined(p []string, sep byte) bool {
 			v[i] = v[i]*10 + int(c-'0')
 		}
 	}
+	if n := len(p[2]); len(p[0]) != 4 && n != 2 && n != 4 {
+		return d.other() // 5.1.1
+	}
 	switch {
 	case len(p[0]) == 4:
 		d.year, d.day = v[0], v[2]

@@ -39,27 +39,19 @@ func ParseHeader(raw []byte) (h Header, bodyStart int) {
 }
 
 // ParseBlocks reads blocks of header fields that blank lines separate, as in
-// message/delivery-status (RFC 3464 section 2.1). Text that is no field ends
-// the last block; at most 10,000 blocks are read.
+// message/delivery-status (RFC 3464 section 2.1). Lines that are no fields are
+// passed over and end no block: a field that was wrapped in two must not tear a
+// recipient's fields apart. At most 10,000 blocks are read.
 func ParseBlocks(raw []byte) []Header {
 	const most = 10_000
 	var hs []Header
-	s := headScan{lines: lines{b: raw}, budget: Limits{}.orDefault().HeaderBytes, blankEnds: true}
-	for i := 0; i < len(raw) && len(hs) < most; {
-		if end, next := s.at(i); s.isEmptyLine(i, end) {
-			i = next
-			continue
-		}
-		first := len(s.idx)
+	s := headScan{lines: lines{b: raw}, budget: Limits{}.orDefault().HeaderBytes, blocks: true}
+	for i := 0; i < len(raw) && len(hs) < most; i = s.body {
+		n := len(s.idx)
 		s.block(i)
-		if s.body <= i { // not a field: pass over the line, it may be prose between blocks
-			_, i = s.at(i)
-			continue
+		if len(s.idx) > n {
+			hs = append(hs, Header{src: raw, block: Range{i, s.end}, idx: s.idx[n:len(s.idx):len(s.idx)]})
 		}
-		if len(s.idx) > first {
-			hs = append(hs, Header{src: raw, block: Range{i, s.end}, idx: s.idx[first:len(s.idx):len(s.idx)]})
-		}
-		i = s.body
 	}
 	return hs
 }
@@ -201,7 +193,7 @@ type headScan struct {
 	budget int            // bytes that may still be read into fields
 	stop   func(int) bool // tells a boundary line, which ends any header; nil: none
 
-	blankEnds bool // a line of blanks ends the block even if a field follows
+	blocks bool // blank lines alone, also of blanks, end a block
 
 	begin, end int  // of the block that was read last
 	body       int  // where what follows it starts
@@ -248,7 +240,7 @@ func (s *headScan) block(i int) {
 			return
 		}
 		switch c := s.b[i]; {
-		case isBlank(c) && s.isEmptyLine(i, end) && (s.blankEnds || !s.fieldFollows(next)):
+		case isBlank(c) && s.isEmptyLine(i, end) && (s.blocks || !s.fieldFollows(next)):
 			s.finish(i, next)
 			return
 		case isBlank(c) && i > first:
@@ -313,6 +305,9 @@ func (s *headScan) fieldFollows(i int) bool {
 // header (a folded line that lost its blank) or the start of the body: it is a
 // slip if a field with a name that mail has follows soon, before a blank line.
 func (s *headScan) headerGoesOn(i int) bool {
+	if s.blocks {
+		return true
+	}
 	for range 3 {
 		end, next := s.at(i)
 		if s.isEmptyLine(i, end) {

@@ -183,6 +183,7 @@ type textWriter struct {
 	breaks  int  // line ends are due before the next letter, at most two
 	tabs    int  // cells are due
 	cells   int  // cells of the row so far
+	fresh   bool // at the start of a cell: blocks in it start no line
 	pre     int  // depth of <pre>
 	started bool
 }
@@ -192,33 +193,44 @@ const maxTabs = 64
 
 func (t *textWriter) tag(name string, closing bool) {
 	switch name {
-	case "br":
-		t.line(t.breaks + 1)
-	case "p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "ul", "ol", "dl", "hr":
-		t.line(2)
-	case "pre":
-		t.line(2)
-		if !closing {
-			t.pre++
-		} else if t.pre > 0 {
-			t.pre--
+	case "tr", "table", "tbody", "thead", "tfoot":
+		if t.cells > 1 { // rows of cells stand line by line, whatever is in the cells
+			t.breaks = 0
 		}
-	case "div", "li", "tr", "table", "tbody", "thead", "tfoot", "caption", "section", "article", "header", "footer", "address",
-		"center", "dt", "dd", "form", "fieldset", "option", "body", "html", "head", "main", "nav", "figure", "title":
 		t.line(1)
+		t.fresh = false
+		t.cells = 0
+		return
 	case "td", "th":
-		if closing {
-			return
-		}
-		if t.cells++; t.cells > 1 && t.breaks == 0 {
-			t.tabs = min(t.tabs+1, maxTabs)
-		} else if t.cells > 1 { // a block in the cell before had ended its line
-			t.tabs, t.breaks = min(t.tabs+1, maxTabs), 0
+		if !closing {
+			t.cell()
 		}
 		return
 	}
-	if name == "tr" || name == "table" {
-		t.cells = 0
+	if name == "pre" && !closing {
+		t.pre++
+	} else if name == "pre" && t.pre > 0 {
+		t.pre--
+	}
+	if t.fresh {
+		return
+	}
+	switch name {
+	case "br":
+		t.line(t.breaks + 1)
+	case "p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "ul", "ol", "dl", "hr", "pre":
+		t.line(2)
+	case "div", "li", "caption", "section", "article", "header", "footer", "address",
+		"center", "dt", "dd", "form", "fieldset", "option", "body", "html", "head", "main", "nav", "figure", "title":
+		t.line(1)
+	}
+}
+
+// cell starts a cell; a block at the end of the cell before it ends no line.
+func (t *textWriter) cell() {
+	t.fresh = true
+	if t.cells++; t.cells > 1 {
+		t.tabs, t.breaks = min(t.tabs+1, maxTabs), 0
 	}
 }
 
@@ -241,7 +253,7 @@ func (t *textWriter) due() {
 	case t.blank:
 		t.out = append(t.out, ' ')
 	}
-	t.started = true
+	t.started, t.fresh = true, false
 	t.blank, t.breaks, t.tabs = false, 0, 0
 }
 

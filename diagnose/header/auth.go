@@ -1,6 +1,7 @@
 package header
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -147,23 +148,22 @@ func parseResult(words []authWord, from string) (r Result, ok bool) {
 	return r, true
 }
 
+// prop gives a property by its type and name (RFC 8601 section 2.2), "" for
+// Microsoft's "none".
+func (r Result) prop(ptype, name string) string {
+	v := r.Props[ptype+"."+name]
+	if v == "none" {
+		return ""
+	}
+	return v
+}
+
 func (r Result) alignment(from string) Alignment {
 	switch r.Method {
 	case "spf":
-		d := r.Props["smtp.mailfrom"]
-		if d == "" {
-			d = r.Props["smtp.mail"]
-		}
-		return align(d, from)
+		return align(cmp.Or(r.prop("smtp", "mailfrom"), r.prop("smtp", "mail")), from)
 	case "dkim":
-		d := r.Props["header.d"]
-		if d == "none" {
-			return ""
-		}
-		if d == "" {
-			d = r.Props["header.i"]
-		}
-		return align(d, from)
+		return align(cmp.Or(r.prop("header", "d"), r.prop("header", "i")), from)
 	}
 	return ""
 }
@@ -215,7 +215,7 @@ func tag(v, name string) string {
 	return ""
 }
 
-func parseSignature(v, from string, now time.Time) Signature {
+func parseSignature(v, from string) Signature {
 	v = clip(v, maxField)
 	s := Signature{
 		Domain:    mail.NormalDomain(tag(v, "d")),
@@ -225,9 +225,24 @@ func parseSignature(v, from string, now time.Time) Signature {
 		Expires:   unixTime(tag(v, "x")),
 		Length:    tag(v, "l") != "",
 	}
-	s.Expired = !s.Expires.IsZero() && !now.IsZero() && s.Expires.Before(now)
 	s.Aligned = align(s.Domain, from)
 	return s
+}
+
+// expire marks the signatures that were too old when the message arrived; it is
+// no fault that one is today. Without a time of arrival that can be believed,
+// now stands for it.
+func (r *Report) expire(now time.Time) {
+	for i := len(r.Hops) - 1; i >= 0; i-- {
+		if h := &r.Hops[i]; !h.Time.IsZero() && h.Skew == 0 {
+			now = h.Time
+			break
+		}
+	}
+	for i := range r.DKIM {
+		s := &r.DKIM[i]
+		s.Expired = !s.Expires.IsZero() && !now.IsZero() && s.Expires.Before(now)
+	}
 }
 
 // unixTime reads seconds since 1970, at most twelve digits as in RFC 6376.
@@ -344,11 +359,12 @@ func (r *Report) resultFinding(field string, res Result) {
 	f := Finding{Field: field, Fragment: res.Method + "=" + res.Result}
 	switch res.Method {
 	case "spf":
-		f.Value = domainOf(first(res.Props, "smtp.mailfrom", "smtp.mail", "envelope-from", "smtp.helo", "helo"))
+		f.Value = cmp.Or(res.prop("smtp", "mailfrom"), res.prop("smtp", "mail"), res.Props["envelope-from"],
+			res.prop("smtp", "helo"), res.Props["helo"])
 	case "dkim":
-		f.Value = domainOf(first(res.Props, "header.d", "header.i"))
+		f.Value = cmp.Or(res.prop("header", "d"), res.prop("header", "i"))
 	case "dmarc":
-		f.Value = domainOf(first(res.Props, "header.from"))
+		f.Value = res.prop("header", "from")
 		r.dmarcAction(field, res)
 	case "compauth":
 		r.compauth(field, res)
@@ -365,21 +381,12 @@ func (r *Report) resultFinding(field string, res Result) {
 	if !knownResult(res.Method, res.Result) {
 		return
 	}
+	f.Value = cmp.Or(domainOf(f.Value), "?")
 	r.find(f)
 	if res.Result == "pass" && res.Aligned == AlignNone {
 		f.Key = "header." + res.Method + ".unaligned"
 		r.find(f)
 	}
-}
-
-// first gives the first of the properties that is there.
-func first(props map[string]string, names ...string) string {
-	for _, n := range names {
-		if v := props[n]; v != "" && v != "none" && v != "<>" {
-			return v
-		}
-	}
-	return "?"
 }
 
 func domainOf(v string) string { return strings.Trim(v[strings.LastIndexByte(v, '@')+1:], "<>") }

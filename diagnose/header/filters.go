@@ -36,14 +36,10 @@ func isFilterField(name string) bool {
 // topmost of equal fields counts.
 func (r *Report) readFilters(fields []filterField) {
 	own := r.receiver()
-	organization := false
-	for _, f := range fields {
-		organization = organization || strings.HasPrefix(f.name, "x-ms-exchange-organization-")
-	}
 	// A service's own field counts where that service received the message, or
 	// where nothing tells who did.
 	foreign := func(service string) bool { return own != "" && own != service }
-	microsoft := foreign("outlook.com") && !organization
+	microsoft := !r.exchange()
 	seen := make(map[string]bool, len(fields))
 	for _, f := range fields {
 		if seen[f.name] {
@@ -62,7 +58,17 @@ func (r *Report) readFilters(fields []filterField) {
 		case "x-microsoft-antispam-mailbox-delivery":
 			r.mailboxDelivery(f, microsoft)
 		case "x-ms-exchange-organization-scl":
-			r.organizationSCL(f, false)
+			r.organizationSCL(f, microsoft)
+		case "x-ms-exchange-organization-authas":
+			if v := strings.ToLower(strings.TrimSpace(f.value)); v == "anonymous" || v == "internal" {
+				r.simple(f, "exchange", "header.authas."+v, microsoft)
+			}
+		case "x-ms-exchange-organization-authsource":
+			r.simple(f, "exchange", "header.authsource", microsoft)
+		case "x-ms-exchange-atpmessageproperties":
+			r.simple(f, "microsoft", "header.atp", microsoft)
+		case "x-customspam":
+			r.simple(f, "microsoft", "header.asf", microsoft)
 		case "x-gmail-labels":
 			r.gmailLabels(f)
 		case "x-gmx-antispam", "x-ui-filterresults", "ui-inboundreport":
@@ -75,6 +81,26 @@ func (r *Report) readFilters(fields []filterField) {
 			r.filter(f)
 		}
 	}
+}
+
+// exchange reports whether the receiving side runs Exchange, in the cloud or of
+// its own: only there fields of Exchange were taken off mail from outside before
+// the receiver wrote its own. Without any Received field (a piece of a header
+// was given) it is taken to be so.
+func (r *Report) exchange() bool {
+	if len(r.Hops) == 0 || r.receiver() == "outlook.com" {
+		return true
+	}
+	from := r.Border
+	if from < 0 {
+		from = len(r.Hops) - 1
+	}
+	for _, h := range r.Hops[from:] {
+		if strings.HasPrefix(h.With, "Microsoft SMTP Server") {
+			return true
+		}
+	}
+	return false
 }
 
 // simple is a field whose presence says it all.
@@ -124,17 +150,6 @@ func (r *Report) filter(f filterField) {
 		r.simple(f, "google", "header.google.sent", true)
 	case "x-php-originating-script", "x-php-script":
 		r.simple(f, "php", "header.php", true)
-	case "x-customspam":
-		r.simple(f, "microsoft", "header.asf", false)
-	case "x-ms-exchange-organization-authas":
-		switch low {
-		case "anonymous", "internal":
-			r.simple(f, "exchange", "header.authas."+low, false)
-		}
-	case "x-ms-exchange-organization-authsource":
-		r.simple(f, "exchange", "header.authsource", false)
-	case "x-ms-exchange-atpmessageproperties":
-		r.simple(f, "microsoft", "header.atp", false)
 	}
 }
 

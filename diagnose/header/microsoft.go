@@ -162,8 +162,8 @@ func (r *Report) mailboxDelivery(f filterField, claim bool) {
 	}
 }
 
-// organizationSCL reads X-MS-Exchange-Organization-SCL. Fields of this name are
-// taken off at an organisation's border, so it is of the receiving side.
+// organizationSCL reads X-MS-Exchange-Organization-SCL. Exchange takes fields of
+// this name off mail from outside, so there it is of the receiving side.
 func (r *Report) organizationSCL(f filterField, claim bool) {
 	v := strings.TrimSpace(f.value)
 	r.Antispam = append(r.Antispam, Verdicts{"exchange", f.field, map[string]string{"SCL": clip(v, maxValue)}, claim})
@@ -208,12 +208,12 @@ func (r *Report) compauth(field string, res Result) {
 func (r *Report) dmarcAction(field string, res Result) {
 	if strings.Contains(res.Comment, "dis=QUARANTINE") {
 		r.find(Finding{Key: "header.gmail.dis", Field: field,
-			Value: res.Props["header.from"], Fragment: "dis=QUARANTINE"})
+			Value: res.prop("header", "from"), Fragment: "dis=QUARANTINE"})
 	}
 	action := strings.ToLower(res.Props["action"])
 	switch action {
 	case "oreject", "quarantine", "reject", "pct.quarantine", "pct.reject", "permerror", "temperror":
 		r.find(Finding{Key: "header.action." + action, Field: field,
-			Value: res.Props["header.from"], Fragment: "action=" + action})
+			Value: res.prop("header", "from"), Fragment: "action=" + action})
 	}
 }

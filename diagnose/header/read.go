@@ -16,7 +16,7 @@ func Read(h message.Header, now time.Time) Report {
 	r.From = fromDomain(h.Get("From"))
 	r.Date, _ = message.ParseDate(h.Get("Date"))
 
-	c := collector{r: &r, h: h, now: now}
+	c := collector{r: &r, h: h}
 	for i, f := range h.Fields() {
 		c.field(i, f)
 	}
@@ -24,6 +24,7 @@ func Read(h message.Header, now time.Time) Report {
 	slices.Reverse(c.hopAt)
 	r.measure(now)
 	r.cross()
+	r.expire(now)
 	r.trust(c.authAt, c.hopAt)
 	r.authFindings()
 	r.readFilters(c.filters)
@@ -35,7 +36,6 @@ func Read(h message.Header, now time.Time) Report {
 type collector struct {
 	r       *Report
 	h       message.Header
-	now     time.Time
 	hopAt   []int // position of the field of each hop, newest first
 	authAt  []int // position of each field in Report.Auth
 	filters []filterField
@@ -76,7 +76,7 @@ func (c *collector) field(at int, f message.Field) {
 		}
 	case "dkim-signature":
 		if len(r.DKIM) < maxAuth {
-			r.DKIM = append(r.DKIM, parseSignature(c.h.Value(f), r.From, c.now))
+			r.DKIM = append(r.DKIM, parseSignature(c.h.Value(f), r.From))
 		}
 	case "arc-seal", "arc-authentication-results", "arc-message-signature":
 		r.arc(name, c.h.Value(f))

@@ -71,7 +71,7 @@ func TestRead(t *testing.T) {
 func TestVerdicts(t *testing.T) {
 	for name, want := range map[string]Verdict{
 		"m365-junk": Junk, "m365-inbox": Inbox, "m365-quarantine": Quarantine, "m365-spoof": Junk,
-		"m365-released": Inbox, "gmail-dmarc": Junk, "outlook-com": Junk, "gmail": Junk, "yahoo": Junk, "gmx": Junk,
+		"m365-released": Inbox, "gmail-dmarc": Junk, "forged": Unknown, "exchange-onprem": Junk, "outlook-com": Junk, "gmail": Junk, "yahoo": Junk, "gmx": Junk,
 		"spamassassin": Junk, "rspamd": Junk, "postfix-only": Unknown, "clock-skew": Unknown,
 		"broken-dates": Unknown, "sent-by-m365": Unknown, "icloud": Junk, "empty": Unknown,
 	} {

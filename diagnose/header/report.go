@@ -118,7 +118,7 @@ type Signature struct {
 	Algorithm string    `json:"algorithm,omitempty"`
 	Signed    time.Time `json:"signed,omitzero"`
 	Expires   time.Time `json:"expires,omitzero"`
-	Expired   bool      `json:"expired,omitempty"`
+	Expired   bool      `json:"expired,omitempty"` // when the message arrived
 	Aligned   Alignment `json:"aligned,omitempty"`
 	Length    bool      `json:"length,omitempty"` // l= is there: the end of the body is not signed
 }

@@ -200,3 +200,26 @@ func BenchmarkRead(b *testing.B) {
 		Read(h, now)
 	}
 }
+
+func TestSmallRules(t *testing.T) {
+	r := read("Authentication-Results: x.example; spf=pass (a; b=c (d; e)) smtp.mailfrom=\"a;b\"@c.example; dkim=fail", now)
+	if len(r.Auth) != 1 || len(r.Auth[0].Results) != 2 || r.Auth[0].Results[0].Comment != "a; b=c (d; e)" {
+		t.Errorf("comments and quotes do not hold the semicolon: %+v", r.Auth)
+	}
+	if keys := keysOf("X-Spam-Flag: NO\nX-Spam-Flag: YES"); keys["header.spamflag.yes"] || !keys["header.spamflag.no"] {
+		t.Errorf("the topmost field does not count: %v", keys)
+	}
+	r = read("Received: from a.example.org by b.example.org with HTTP from c.example.org; Mon, 22 Jan 2024 09:00:00 +0000", now)
+	if r.Hops[0].From != "a.example.org" || r.Hops[0].By != "b.example.org" {
+		t.Errorf("a second from: %+v", r.Hops[0])
+	}
+	r = read("Received: by new.example.org; Mon, 22 Jan 2024 09:00:00 +0000\n"+
+		"Received: by old.example.org; Mon, 22 Jan 2024 10:00:00 +0000", now)
+	if r.Hops[0].Skew != time.Hour || r.Hops[1].Skew != 0 || r.Transit != 0 {
+		t.Errorf("of two clocks the receiver's is not believed: %+v", r.Hops)
+	}
+	r = read("ARC-Seal: i=51; cv=pass\nARC-Seal: i=0; cv=pass\nARC-Seal: i=x; cv=pass\nARC-Seal: i=2; cv=pass\nARC-Seal: i=1; cv=none", now)
+	if len(r.ARC) != 2 || r.ARC[0].Instance != 1 || r.ARC[1].Seal != "pass" {
+		t.Errorf("ARC sets: %+v", r.ARC)
+	}
+}

@@ -78,13 +78,13 @@ func StartPostfix(ctx context.Context, c *Cell, o Setup) (*Postfix, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure Postfix: %w", err)
 	}
-	// The master stays in the foreground and ends with the cell. Its complaints
-	// are in the log.
-	master := c.Command(ctx, filepath.Join(c.deps, postfixLib, "master"))
-	if err := master.Start(); err != nil {
+	// In the background, so that its parent is the cell's first process: a child
+	// of a process outside would have to be waited for when the cell ends. Its
+	// complaints are in the log.
+	const start = `"$0" </dev/null >/dev/null 2>&1 &`
+	if _, err := c.Run(ctx, "", "/bin/sh", "-c", start, filepath.Join(c.deps, postfixLib, "master")); err != nil {
 		return nil, fmt.Errorf("start Postfix: %w", err)
 	}
-	go func() { _ = master.Wait() }()
 	if _, err := c.WaitLine(ctx, "log/mail.log", "daemon started"); err != nil {
 		return nil, fmt.Errorf("start Postfix: %w", err)
 	}

@@ -3,7 +3,6 @@ package diagnose
 import (
 	"regexp"
 	"regexp/syntax"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -68,13 +67,25 @@ func foldText(s string) (string, bool) {
 	return string(b), true
 }
 
-// branches parts a pattern into the alternatives at its top, each made to do on
-// folded text what it does with "(?i)" on the text itself. A pattern with a part
-// that keeps case apart, "(?-i:...)", cannot be folded: it has none.
-func branches(re *syntax.Regexp, pattern string) []branch {
-	if keepsCase(pattern) {
-		return nil
-	}
+// alternatives gives the branches of the rule; none if it cannot be folded. A
+// rule from the compiled table parses its pattern when it is first asked.
+func (r *Rule) alternatives() []branch {
+	r.splitOnce.Do(func() {
+		if r.branches != nil || keepsCase(r.Match) {
+			return
+		}
+		re, err := syntax.Parse(r.Match, syntax.Perl|syntax.FoldCase)
+		if err != nil { // it was parsed when the rule was read or compiled
+			panic("diagnose: rule " + r.ID + ": " + err.Error())
+		}
+		r.branches = split(re)
+	})
+	return r.branches
+}
+
+// split parts a pattern into the alternatives at its top, each made to do on
+// folded text what it does with "(?i)" on the text itself.
+func split(re *syntax.Regexp) []branch {
 	for re.Op == syntax.OpCapture {
 		re = re.Sub[0]
 	}
@@ -86,12 +97,13 @@ func branches(re *syntax.Regexp, pattern string) []branch {
 	for i, sub := range subs {
 		out[i].needs = needs(sub)
 		foldTree(sub)
-		out[i].tree = sub // its text is not made: that takes the library a millisecond
+		out[i].tree = sub
 	}
 	return out
 }
 
-// keepsCase looks for a group that takes a flag back.
+// keepsCase looks for a group that takes a flag back, "(?-i:...)": such a pattern
+// cannot be folded.
 func keepsCase(pattern string) bool {
 	for {
 		_, rest, ok := strings.Cut(pattern, "(?")
@@ -123,31 +135,14 @@ func foldTree(re *syntax.Regexp) {
 // dozen of some three thousand.
 func (b *branch) compile() {
 	b.once.Do(func() {
-		re, err := b.tree, error(nil)
-		if re == nil {
-			re, err = syntax.Parse(b.pattern, syntax.Perl)
+		var err error
+		if b.forward, err = newMachine(b.tree, false); err == nil {
+			b.backward, err = newMachine(b.tree, true)
 		}
-		if err == nil {
-			b.forward, err = newMachine(re, false)
-		}
-		if err == nil {
-			b.backward, err = newMachine(re, true)
-		}
-		if err != nil { // it was parsed when the rule was read
-			panic("diagnose: folded pattern " + b.pattern + ": " + err.Error())
+		if err != nil { // parsed patterns compile
+			panic("diagnose: pattern " + b.tree.String() + ": " + err.Error())
 		}
 	})
-}
-
-// holds reports whether the folded text has what the branch needs beside the
-// literal under which the index found it.
-func (b *branch) holds(folded string) bool {
-	for _, set := range b.needs[min(1, len(b.needs)):] {
-		if !slices.ContainsFunc(set, func(l string) bool { return strings.Contains(folded, l) }) {
-			return false
-		}
-	}
-	return true
 }
 
 // find gives the place that the branch fits, ok false if there is none: of the

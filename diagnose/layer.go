@@ -181,7 +181,7 @@ var markIndex = sync.OnceValue(func() *index {
 	for _, o := range ownWords {
 		literals, owners = append(literals, o.words), append(owners, uint16(len(wrappers)))
 	}
-	return newIndex(literals, owners)
+	return fileLiterals(literals, owners)
 })
 
 // tidy makes one kind of line end, drops what no reply holds and bounds the

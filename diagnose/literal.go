@@ -18,11 +18,12 @@ const (
 	maxExact = 24
 	// maxLiteral bounds their length, in bytes.
 	maxLiteral = 64
+	// maxClass is how many runes a class may have to be spelled out.
+	maxClass = 10
 )
 
 // needs gives what a text must hold for the pattern to fit: of each set at
-// least one literal. Literals are in lower case and ASCII; the first set is the
-// most telling one. nil means that nothing usable is required, and the rule has
+// least one literal. Literals are folded; the first set is the most telling one. nil means that nothing usable is required, and the rule has
 // to be asked of every text.
 func needs(re *syntax.Regexp) [][]string {
 	n := need(re)
@@ -48,6 +49,7 @@ func needs(re *syntax.Regexp) [][]string {
 type needed struct {
 	exact []string
 	sets  [][]string
+	begin []string // if not exact: it begins with one of these
 }
 
 func need(re *syntax.Regexp) needed {
@@ -82,52 +84,38 @@ func need(re *syntax.Regexp) needed {
 // occurs turns "is one of" into "holds one of".
 func occurs(n needed) needed {
 	if n.exact != nil {
+		n.begin = n.exact
 		n.sets = append(n.sets, n.exact)
 		n.exact = nil
 	}
 	return n
 }
 
-// needLiteral cuts a literal at the runes that are not ASCII: their other cases
-// may be.
+// needLiteral folds a literal; what is too long is cut.
 func needLiteral(runes []rune) needed {
 	var b strings.Builder
-	var n needed
-	ascii := true
 	for _, r := range runes {
-		if r >= utf8.RuneSelf {
-			n.sets = append(n.sets, []string{b.String()})
-			b.Reset()
-			ascii = false
-			continue
+		if b.Len() > maxLiteral-utf8.UTFMax {
+			return needed{sets: [][]string{{b.String()}}}
 		}
 		b.WriteRune(foldRune(r))
 	}
-	if ascii && b.Len() <= maxLiteral {
-		return needed{exact: []string{b.String()}}
-	}
-	n.sets = append(n.sets, []string{b.String()})
-	return n
+	return needed{exact: []string{b.String()}}
 }
 
-// needClass spells out a small class. Runes beyond ASCII may be left out where
-// they are the other case of an ASCII letter: texts with such a rune are not
-// looked up in the index at all.
+// needClass spells out a small class.
 func needClass(ranges []rune) needed {
 	var out []string
 	for i := 0; i+1 < len(ranges); i += 2 {
 		for r := ranges[i]; r <= ranges[i+1]; r++ {
 			f := foldRune(r)
-			if f >= utf8.RuneSelf || len(out) > 2*maxExact {
+			if len(out) > maxClass {
 				return needed{}
 			}
 			if c := string(f); !slices.Contains(out, c) {
 				out = append(out, c)
 			}
 		}
-	}
-	if len(out) > 5 {
-		return needed{}
 	}
 	return needed{exact: out}
 }
@@ -147,6 +135,9 @@ func needAll(subs []*syntax.Regexp) needed {
 	for _, sub := range subs {
 		s := need(sub)
 		if s.exact == nil {
+			if longer := product(run, s.begin); len(longer) > 0 {
+				run = longer
+			}
 			flush()
 			whole = false
 			n.sets = append(n.sets, s.sets...)

@@ -169,7 +169,11 @@ func (m *machine) search(s string) int {
 		st = to
 		i += n
 	}
-	if m.step(st, m.end()) == already {
+	to := st.next[m.end()].Load()
+	if to == nil {
+		to = m.step(st, m.end())
+	}
+	if to == already {
 		return len(s)
 	}
 	return -1

@@ -52,7 +52,8 @@ type Rule struct {
 	Line         int
 	Own          bool // the operator's own, not shipped
 
-	branches  []branch // the alternatives of the pattern; none if it cannot be folded
+	splitOnce sync.Once
+	branches  []branch // see alternatives
 	exactOnce sync.Once
 	exact     *regexp.Regexp // for text as written
 }
@@ -60,9 +61,8 @@ type Rule struct {
 // branch is one of the alternatives at the top of a pattern. Rules are wide
 // alternatives, and nearly all of them can be ruled out one by one.
 type branch struct {
-	tree    *syntax.Regexp // the pattern for folded text; nil if it is to be read from the next
-	pattern string
-	needs   [][]string // literals without which it cannot fit, see needs
+	tree  *syntax.Regexp // for folded text
+	needs [][]string     // literals without which it cannot fit, see needs
 
 	once     sync.Once
 	forward  *machine

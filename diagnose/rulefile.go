@@ -145,6 +145,8 @@ func (e *entry) rule() (*Rule, error) {
 	if err != nil {
 		return nil, fmt.Errorf("match is no RE2 pattern: %w; correct it", err)
 	}
-	r.branches = branches(re, e.Match)
+	if !keepsCase(e.Match) {
+		r.branches = split(re)
+	}
 	return r, nil
 }

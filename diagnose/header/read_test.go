@@ -213,6 +213,10 @@ func TestSmallRules(t *testing.T) {
 	if r.Hops[0].From != "a.example.org" || r.Hops[0].By != "b.example.org" {
 		t.Errorf("a second from: %+v", r.Hops[0])
 	}
+	r = read("Received: from a.example.org by b.example.org id X1 Mon, 22 Jan 2024 09:00:00 +0100", now)
+	if h := r.Hops[0]; h.ID != "X1" || h.Time.IsZero() || h.Raw != "" {
+		t.Errorf("a date without its semicolon: %+v", h)
+	}
 	r = read("Received: by new.example.org; Mon, 22 Jan 2024 09:00:00 +0000\n"+
 		"Received: by old.example.org; Mon, 22 Jan 2024 10:00:00 +0000", now)
 	if r.Hops[0].Skew != time.Hour || r.Hops[1].Skew != 0 || r.Transit != 0 {

@@ -15,6 +15,11 @@ func parseReceived(v string) Hop {
 	v = clip(v, maxField)
 	var h Hop
 	body, date := cutDate(v)
+	if date == "" { // some forget the semicolon
+		if i := lastWeekday(v); i >= 0 {
+			body, date = v[:i], v[i:]
+		}
+	}
 	h.Time, _ = message.ParseDate(date)
 	p := receivedParser{hop: &h}
 	p.read(body)
@@ -49,6 +54,15 @@ func cutDate(v string) (body, date string) {
 		return v, ""
 	}
 	return v[:at], strings.TrimSpace(v[at+1:])
+}
+
+// lastWeekday finds where a date without its semicolon begins.
+func lastWeekday(v string) int {
+	at := -1
+	for _, day := range [...]string{" Mon, ", " Tue, ", " Wed, ", " Thu, ", " Fri, ", " Sat, ", " Sun, "} {
+		at = max(at, strings.LastIndex(v, day))
+	}
+	return at
 }
 
 type receivedParser struct {

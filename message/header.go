@@ -41,7 +41,7 @@ func ParseHeader(raw []byte) (h Header, bodyStart int) {
 // ParseBlocks reads blocks of header fields that blank lines separate, as in
 // message/delivery-status (RFC 3464 section 2.1). Lines that are no fields are
 // passed over and end no block: a field that was wrapped in two must not tear a
-// recipient's fields apart. At most 10,000 blocks are read.
+// recipient's fields apart, and its second half belongs to it. At most 10,000 blocks are read.
 func ParseBlocks(raw []byte) []Header {
 	const most = 10_000
 	var hs []Header
@@ -193,6 +193,7 @@ type headScan struct {
 	budget int            // bytes that may still be read into fields
 	stop   func(int) bool // tells a boundary line, which ends any header; nil: none
 
+	mail   bool // the block is the header of a mail, not of a body part
 	blocks bool // blank lines alone, also of blanks, end a block
 
 	begin, end int  // of the block that was read last
@@ -221,7 +222,9 @@ func (s *headScan) message(from int) {
 		return
 	}
 	n := len(s.idx)
+	s.mail = true
 	s.block(i)
+	s.mail = false
 	if len(s.idx) == n && !s.cut {
 		s.begin, s.end, s.body = from, from, from // no header at all: all is text
 		s.noBlank = s.noBlank || s.junk
@@ -256,22 +259,32 @@ func (s *headScan) block(i int) {
 		default:
 			if colon := colonAt(s.b[i:end]); colon > 0 {
 				if open = s.spend(next - i); open {
-					if len(s.idx) == cap(s.idx) {
-						s.idx = slices.Grow(s.idx, 32+len(s.idx)) // twice: append would allocate five times what is needed
-					}
-					s.idx = append(s.idx, fieldAt{uint32(i), uint32(i + colon), uint32(end)})
+					s.add(fieldAt{uint32(i), uint32(i + colon), uint32(end)})
 				}
-			} else if s.headerGoesOn(next) {
-				open, s.junk = false, true
-			} else {
+				break
+			}
+			var ok bool
+			mbox := isFromLine(s.b[i:end])
+			if end, next, ok = s.lostFold(i, first); !ok {
 				s.finish(i, i)
 				s.noBlank = true
 				return
+			}
+			s.junk = true
+			if open = open && !mbox && s.spend(next-i); open {
+				s.idx[len(s.idx)-1].end = uint32(end)
 			}
 		}
 		i = next
 	}
 	s.finish(len(s.b), len(s.b))
+}
+
+func (s *headScan) add(at fieldAt) {
+	if len(s.idx) == cap(s.idx) {
+		s.idx = slices.Grow(s.idx, 32+len(s.idx)) // twice: append would allocate five times what is needed
+	}
+	s.idx = append(s.idx, at)
 }
 
 func (s *headScan) finish(end, body int) { s.end, s.body = end, body }
@@ -301,24 +314,56 @@ func (s *headScan) fieldFollows(i int) bool {
 	return colonAt(s.b[i:end]) > 0
 }
 
-// headerGoesOn decides whether a line without a colon is a slip inside of the
-// header (a folded line that lost its blank) or the start of the body: it is a
-// slip if a field with a name that mail has follows soon, before a blank line.
-func (s *headScan) headerGoesOn(i int) bool {
+// lostFold decides whether the line at i, which is no field, belongs to the
+// header nevertheless: a folded line that lost its blank (gateways and people
+// who paste do that), or a slip. It does if the field before it lacks a
+// parameter, or if a field with a name that mail has follows before a blank
+// line. end and next are the end and the follower of the last such line; ok is
+// false if the body starts here.
+func (s *headScan) lostFold(i, first int) (end, next int, ok bool) {
+	end, next = s.at(i)
 	if s.blocks {
-		return true
+		return end, next, true
 	}
-	for range 3 {
-		end, next := s.at(i)
-		if s.isEmptyLine(i, end) {
-			return false
+	look := 1 // without any field yet it is rather text
+	if i > first {
+		look = maxLostFold
+		if isParamName(s.b[i:end]) && s.lastByte(i) == ';' {
+			return end, next, true
 		}
-		if n := colonAt(s.b[i:end]); n > 0 && isMailField(s.b[i:i+n]) {
-			return true
-		}
-		i = next
+	} else if !s.mail {
+		return 0, 0, false
 	}
-	return false
+	fields := false // a line that may be a field, whatever its name
+	for at, ahead := next, end; look > 0; look-- {
+		e, n := s.at(at)
+		if s.isEmptyLine(at, e) {
+			return 0, 0, false
+		}
+		if colon := colonAt(s.b[at:e]); colon > 0 {
+			if !fields {
+				end, next, fields = ahead, at, true
+			}
+			if isMailField(s.b[at : at+colon]) {
+				return end, next, true
+			}
+		}
+		at, ahead = n, e
+	}
+	return 0, 0, false
+}
+
+// maxLostFold is how many lines a field may have whose folds were lost.
+const maxLostFold = 30
+
+// lastByte is the last byte in front of i that is not white space.
+func (s *headScan) lastByte(i int) byte {
+	for i--; i >= s.begin; i-- {
+		if !isSpace(s.b[i]) {
+			return s.b[i]
+		}
+	}
+	return 0
 }
 
 // maxFieldName is far above any real name and keeps prose and binary out.

@@ -86,7 +86,7 @@ func TestParseBlocks(t *testing.T) {
 			}
 			got = append(got, strings.Join(line, "|"))
 		}
-		want := []string{"Reporting-MTA=dns; a|Arrival-Date=now", "Final-Recipient=rfc822; b|Status=5.1.1", "Final-Recipient=c|Diagnostic-Code=smtp; 550 no"}
+		want := []string{"Reporting-MTA=dns; a|Arrival-Date=now", "Final-Recipient=rfc822; b @example.com|Status=5.1.1", "Final-Recipient=c|Diagnostic-Code=smtp; 550 no"}
 		if !slices.Equal(got, want) {
 			t.Errorf("%q: %q", end, got)
 		}

@@ -55,7 +55,7 @@ const (
 	NoteEmpty       = "empty"         // nothing but white space
 	NoteUTF16       = "utf-16"        // the mail was in UTF-16; Raw is its UTF-8 form
 	NoteNoHeader    = "no-header"     // text without any header field
-	NoteJunk        = "header-junk"   // lines in a header that are no fields
+	NoteJunk        = "header-junk"   // lines in a header that are no fields: read as folds, or passed over
 	NoteNoBlankLine = "no-blank-line" // a body that starts without a blank line
 	NoteNoBoundary  = "no-boundary"   // a multipart whose boundary is nowhere: read as text
 	NoteBoundary    = "boundary"      // a multipart with another boundary than declared, or none declared

@@ -18,7 +18,7 @@ func (p span) of(s string) string { return s[p.from:p.to] }
 // that are written without spaces.
 func nextAddress(s string, from int) (p span, ok bool) {
 	floor := from
-	for {
+	for from < len(s) {
 		i := strings.IndexByte(s[from:], '@')
 		if i < 0 {
 			return span{}, false
@@ -34,6 +34,7 @@ func nextAddress(s string, from int) (p span, ok bool) {
 		}
 		return p, true
 	}
+	return span{}, false
 }
 
 const localMarks = "!#$%&'*+-/=?^_`{|}~."

@@ -1,6 +1,7 @@
 package bounce
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/postroad/postroad/mail"
@@ -22,6 +23,9 @@ type found struct {
 	action   mail.Action
 	strength strength
 	from, to int    // of the address in the notice
+	start    int    // where its reason begins, if not behind the address
+	summary  bool   // it is the last line of a session, which stands before it
+	indent   int    // of its line, where it begins one
 	reason   string // what the notice says of it, folded
 }
 
@@ -45,6 +49,7 @@ type finder struct {
 	out []found
 
 	open    bool
+	closed  bool // by a reason: another recipient of the same form may follow
 	action  mail.Action
 	indent  int // of the list's first recipient, -1 before it
 	tail    tail
@@ -89,7 +94,7 @@ func (f *finder) hit(h *hit) {
 		if !f.open || f.members > 0 || h.action != "" {
 			f.action, f.indent, f.tail, f.members = h.action, -1, tailNone, 0
 		}
-		f.open = true
+		f.open, f.closed = true, false
 		f.sentence(h, fair)
 	case clsAddress:
 		f.sentence(h, fair)
@@ -97,11 +102,14 @@ func (f *finder) hit(h *hit) {
 		f.before(h)
 	case clsReason:
 		if f.members > 0 {
-			f.open = false
+			f.open, f.closed = false, true
 		}
 	case clsStop:
+		if l := f.lineAt(h.from); h.from > skipBullets(f.text, l.first, l.to) {
+			return // in the middle of a sentence, perhaps of a reply
+		}
 		if f.members > 0 {
-			f.open = false
+			f.open, f.closed = false, false
 		}
 		f.stops = append(f.stops, h.from)
 	}
@@ -148,7 +156,7 @@ func (f *finder) gap(from, to int) bool {
 			return false
 		}
 	}
-	if strings.Contains(s, "from") || strings.Contains(s, "message-id") || strings.Contains(s, "sender") {
+	if strings.ContainsAny(s, "|/") || strings.Contains(s, "from") || strings.Contains(s, "message-id") || strings.Contains(s, "sender") {
 		return false
 	}
 	return countWords(s) <= 7
@@ -157,13 +165,16 @@ func (f *finder) gap(from, to int) bool {
 // turnTo tells an address that somebody is to write to from one that failed: a
 // word such as "contact" stands before it in its sentence.
 func (f *finder) turnTo(p span) bool {
+	if rest := strings.TrimLeft(f.low[p.to:min(len(f.low), p.to+40)], "> \n"); strings.HasPrefix(rest, "へ") || strings.HasPrefix(rest, "まで") {
+		return true // Japanese puts the word behind
+	}
 	for i := len(f.hits) - 1; i >= 0; i-- {
 		h := &f.hits[i]
 		if h.from >= p.from {
 			continue
 		}
-		if p.from-h.from > 120 {
-			break
+		if p.from-h.from > 120 || h.class == clsList {
+			break // "trying to deliver the mail to the following recipients"
 		}
 		if h.class == clsContact && h.to <= p.from {
 			s := f.low[h.to:p.from]
@@ -203,16 +214,33 @@ func (f *finder) before(h *hit) {
 	if strings.Contains(gap, "\n\n") || strings.Contains(gap, ". ") && !strings.HasPrefix(gap, "...") && !strings.HasPrefix(gap, ">...") || len(gap) > 60 {
 		return
 	}
-	f.add(p, weak, "")
+	n := len(f.out)
+	if f.add(p, weak, ""); len(f.out) > n {
+		f.out[n].start = f.lineAt(p.from).first
+	}
 }
 
+// whole tells an address from the name@name of Notes: a domain without a dot is
+// one in angle brackets only.
+func (n *notice) whole(p span) bool {
+	a := p.of(n.text)
+	return p.from > 0 && n.text[p.from-1] == '<' || strings.Contains(domainOf(a), ".") || strings.HasSuffix(a, "]")
+}
+
+// add notes an address.
 func (f *finder) add(p span, s strength, a mail.Action) {
+	if !f.whole(p) {
+		return
+	}
 	f.out = append(f.out, found{address: p.of(f.text), strength: s, action: a, from: p.from, to: p.to})
 }
 
 // line looks at the start of line i: a label, a reply of a transcript, or an
 // address.
 func (f *finder) line(i int, l line) {
+	if said := f.low[l.first:l.to]; strings.HasPrefix(said, ">>>") || strings.HasPrefix(said, "<<<") {
+		return // a session: what was asked and answered names senders too
+	}
 	start := skipBullets(f.text, l.first, l.to)
 	if f.label(i, l, start) || f.reply(l) {
 		return
@@ -228,13 +256,17 @@ func (f *finder) line(i int, l line) {
 	if f.turnTo(p) {
 		return
 	}
+	again := f.closed && f.members > 0 && how == tailColon && f.tail == tailColon && l.indent() == f.indent && i > 0 && f.lines[i-1].blank()
 	switch {
-	case f.open && f.belongs(i, l, how):
+	case again || f.open && f.belongs(i, l, how):
 		if f.members == 0 {
 			f.indent, f.tail = l.indent(), how
 		}
 		f.members++
-		f.add(p, certain, f.action)
+		n := len(f.out)
+		if f.add(p, certain, f.action); len(f.out) > n {
+			f.out[n].indent = l.indent()
+		}
 		f.more(p, l)
 	case how == tailColon && f.failing(p.to, i):
 		f.add(p, fair, "")
@@ -394,9 +426,6 @@ func (f *finder) labelAt(start, to int) (c class, end int) {
 	for i := start; i < limit; i++ {
 		if b := f.low[i]; b == ':' || b == '\t' || b == '=' {
 			words := strings.TrimRight(f.low[start:i], " \t")
-			for strings.HasPrefix(words, ">>> ") || strings.HasPrefix(words, "<<< ") {
-				words = words[4:]
-			}
 			if c := phrases().labels[words]; c != clsNone {
 				return c, i + 1
 			}
@@ -421,7 +450,10 @@ func (f *finder) reply(l line) bool {
 	}
 	at := l.to - len(rest)
 	if p, ok := nextAddress(f.text[:l.to], at); ok && p.from <= at+1 && strings.HasPrefix(strings.TrimLeft(f.text[p.to:l.to], ">"), "...") {
-		f.add(p, fair, "")
+		n := len(f.out)
+		if f.add(p, fair, ""); len(f.out) > n {
+			f.out[n].start, f.out[n].summary = l.first, true
+		}
 	}
 	return true
 }
@@ -462,12 +494,13 @@ func (f *finder) best() []found {
 	}
 	list := f.out[:0:0]
 	index := make(map[string]int, len(f.out))
+	slices.SortStableFunc(f.out, func(a, b found) int { return int(b.strength) - int(a.strength) })
 	for _, x := range f.out {
-		if x.strength < top || len(list) >= MaxResults {
-			continue
-		}
 		k := addressKey(x.address)
 		at, seen := index[k]
+		if !seen && (x.strength < top || len(list) >= MaxResults) {
+			continue
+		}
 		if !seen {
 			index[k] = len(list)
 			list = append(list, x)
@@ -480,11 +513,24 @@ func (f *finder) best() []found {
 		if old.original == "" {
 			old.original = x.original
 		}
-		if _, has := codeIn(old.reason); !has && x.reason != "" {
-			if _, has := codeIn(x.reason); has || old.reason == "" {
-				old.reason = x.reason
-			}
+		if tells(x.reason) > tells(old.reason) {
+			old.reason = x.reason
 		}
 	}
 	return list
+}
+
+// tells says how much a reason is worth: nothing, words, an enhanced code
+// somewhere, a reply.
+func tells(reason string) int {
+	if looseCode(reason) != 0 {
+		return 3
+	}
+	if _, ok := codeIn(reason); ok {
+		return 2
+	}
+	if hasWords(reason) {
+		return 1
+	}
+	return 0
 }

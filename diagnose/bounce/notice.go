@@ -11,6 +11,7 @@ type notice struct {
 	lines    []line
 	hits     []hit
 	format   string // by the words that only one program has
+	mark     string // these words
 	delay    int    // how many phrases say that it is still being tried
 	final    int    // how many say that it is over
 }
@@ -41,8 +42,8 @@ func readNotice(text string) *notice {
 		case clsFinal:
 			n.final++
 		case clsFormat:
-			if n.format == "" || n.format == "generic" {
-				n.format = h.detail
+			if n.format == "" || n.format == "generic" && h.detail != "generic" {
+				n.format, n.mark = h.detail, n.text[h.from:h.to]
 			}
 		}
 	}
@@ -120,7 +121,10 @@ func (n *notice) cut() {
 	}
 }
 
-func (n *notice) lineAt(i int) line {
+func (n *notice) lineAt(i int) line { return n.lines[n.lineIndex(i)] }
+
+// lineIndex gives the line that holds index i of the text.
+func (n *notice) lineIndex(i int) int {
 	lo, hi := 0, len(n.lines)
 	for lo+1 < hi {
 		mid := (lo + hi) / 2
@@ -130,7 +134,7 @@ func (n *notice) lineAt(i int) line {
 			hi = mid
 		}
 	}
-	return n.lines[lo]
+	return lo
 }
 
 // separates tells a separator from a sentence that has the same words: it

@@ -13,40 +13,43 @@ const maxReason = 4 << 10
 // reasons gives every address that was found what the notice says of it: the
 // text up to the next address that was found, or to where the notice speaks of
 // something else. Recipients that are listed together share what follows the
-// list.
+// list, and where nothing follows what stands before it.
 func (f *finder) reasons() {
 	order := make([]*found, 0, len(f.out))
 	for i := range f.out {
 		order = append(order, &f.out[i])
 	}
 	slices.SortStableFunc(order, func(a, b *found) int { return a.from - b.from })
-	total := 0
+	total, session := 0, 0
 	for i, x := range order {
-		end := len(f.text)
-		for _, y := range order[i+1:] {
-			if y.from > x.to && addressKey(y.address) != addressKey(x.address) && y.strength >= x.strength {
-				end = f.lineStart(y.from, x.to)
-				break
-			}
-		}
-		for _, stop := range f.stops {
-			if stop > x.to && stop < end {
-				end = f.lineStart(stop, x.to)
-				break
-			}
-		}
-		end = min(end, x.to+maxReason)
+		end := f.reasonEnd(x, order[i+1:])
 		if total += end - x.to; total > 4*MaxText {
 			break // nested ranges of a hostile text
 		}
 		block := f.text[x.to:end]
 		x.original, block = parent(block)
-		x.reason = foldReason(strings.TrimLeft(block, ">\"')]: \t"))
+		if x.start > 0 && !x.summary {
+			block = f.text[x.start:end]
+		} else if x.summary { // the summary of a session that stands before it
+			at := f.lines[f.lineIndex(x.start)].to
+			block = f.text[max(session, f.sessionStart(x.start), x.start-maxReason):at]
+			session = at
+		} else {
+			block = strings.TrimLeft(strings.TrimPrefix(block, ">"), "\"')]: \t")
+		}
+		x.reason = f.trimReason(foldReason(block))
+	}
+	before := ""
+	if session == 0 {
+		before = f.reasonBefore(order)
 	}
 	shared := ""
 	for _, x := range slices.Backward(order) {
+		worth := tells(x.reason)
 		switch {
-		case hasWords(x.reason):
+		case worth < 2 && before != "":
+			x.reason = before
+		case worth > 0:
 			shared = x.reason
 		case shared != "":
 			x.reason = shared
@@ -54,6 +57,92 @@ func (f *finder) reasons() {
 			x.reason = f.aside(x)
 		}
 	}
+}
+
+// sessionStart gives where the transcript begins in which index i stands.
+func (f *finder) sessionStart(i int) (start int) {
+	for k := range f.hits {
+		if h := &f.hits[k]; h.class == clsReason && h.to < i {
+			start = f.lines[f.lineIndex(h.from)].to
+		}
+	}
+	return start
+}
+
+// reasonEnd gives where the reason of x ends: at the next recipient, at words
+// that speak of something else or of a new list, at a line that stands out from
+// an indented list.
+func (f *finder) reasonEnd(x *found, next []*found) int {
+	end := min(len(f.text), x.to+maxReason)
+	for _, y := range next {
+		if y.from > x.to && y.strength >= x.strength {
+			end = min(end, f.lineStart(y.from, x.to))
+			break
+		}
+	}
+	for _, stop := range f.stops {
+		if stop > x.to {
+			end = min(end, f.lineStart(stop, x.to))
+			break
+		}
+	}
+	if x.indent < 2 {
+		return end
+	}
+	words := false
+	for i := f.lineIndex(x.to) + 1; i < len(f.lines) && f.lines[i].from < end; i++ {
+		l := f.lines[i]
+		if l.blank() {
+			continue
+		}
+		if l.indent() < x.indent && words {
+			return l.from
+		}
+		words = words || l.indent() >= x.indent
+	}
+	return end
+}
+
+// trimReason takes a heading off the front of a reason: "Reason:", "because:",
+// and the brackets of Sendmail's "(reason: 550 ...)".
+func (f *finder) trimReason(s string) string {
+	low := asciiLower(s[:min(len(s), 64)])
+	if rest, ok := strings.CutPrefix(low, "(reason: "); ok {
+		s = s[len(low)-len(rest):]
+		if i := strings.IndexByte(s, '\n'); i < 0 && strings.HasSuffix(s, ")") {
+			s = s[:len(s)-1]
+		}
+		return s
+	}
+	for _, words := range [...]string{"reason:", "because:", "reason :", "for the following reason:", "grund:", "motivo:", "raison :"} {
+		if rest, ok := strings.CutPrefix(low, words); ok && strings.TrimSpace(rest) != "" {
+			return strings.TrimSpace(s[len(words):])
+		}
+	}
+	return s
+}
+
+// reasonBefore is the reason of a report that gives it first and the recipients
+// after: the reply in front of the first recipient, with what follows it there.
+func (f *finder) reasonBefore(order []*found) string {
+	end := len(f.text)
+	for _, x := range order {
+		if x.strength == certain || !f.has(certain) {
+			end = f.lineStart(x.from, 0)
+			break
+		}
+	}
+	at, ok := codeIn(f.text[:end])
+	if !ok {
+		return ""
+	}
+	for i := range f.hits { // words that open the list of recipients end the reason
+		if h := &f.hits[i]; h.class == clsList && h.from > at && h.from < end {
+			end = f.lineStart(h.from, at)
+			break
+		}
+	}
+	return foldReason(f.text[at:end])
 }
 
 // lineStart gives the start of the line that holds index i, not below floor.
@@ -66,15 +155,27 @@ func (f *finder) lineStart(i, floor int) int {
 
 // aside is the reason of an address behind which there is none: what stands
 // before it in its line ("Unknown user: a@example.com"), else what stands
-// behind the words that ended the list.
+// behind the words that ended the list, else what stands between the
+// introduction and the address.
 func (f *finder) aside(x *found) string {
 	from := strings.LastIndexByte(f.text[:x.from], '\n') + 1
-	before := strings.TrimSpace(f.text[from:x.from])
 	after := foldReason(strings.TrimLeft(f.text[x.to:min(len(f.text), x.to+maxReason)], ">\"')]: \t"))
-	if _, ok := codeIn(after); ok || countWords(before) < 2 {
+	if tells(after) >= 2 {
 		return after
 	}
-	return foldReason(f.text[from:min(len(f.text), x.to+1)])
+	if countWords(f.text[from:x.from]) >= 2 {
+		return foldReason(f.text[from:min(len(f.text), x.to+1)])
+	}
+	if hasWords(after) {
+		return after
+	}
+	intro := 0
+	for i := range f.hits {
+		if h := &f.hits[i]; h.class == clsList && h.to < from {
+			intro = f.lines[f.lineIndex(h.to)].to
+		}
+	}
+	return foldReason(f.text[min(intro, from):from])
 }
 
 // hasWords reports whether s says more than marks do.

@@ -201,18 +201,27 @@ func (d *draft) supplement(b *event.Bounce, g *group, words []found) {
 	if g.diagnostic != "" {
 		if full := d.notice().wholeReply(g.diagnostic); full != "" {
 			status := b.Status
+			b.Reply = event.Reply{}
 			speak(b, full)
 			b.Status = status
 			b.Spoke = true
 			return
 		}
 	}
-	if g.diagnostic != "" && b.Reply.Code != 0 || !hasWords(reason) {
+	if g.diagnostic != "" && b.Reply.Code != 0 {
+		return
+	}
+	if _, ok := codeIn(reason); !ok && len(words) <= 1 {
+		if all := d.notice().afterIntroduction(); hasWords(all) && (!hasWords(reason) || looseCode(all) != 0) {
+			reason = all
+		}
+	}
+	if !hasWords(reason) {
 		return
 	}
 	x := *b
 	speak(&x, reason)
-	if g.diagnostic != "" && x.Reply.Code == 0 {
+	if g.diagnostic != "" && x.Reply.Code == 0 && countWords(g.diagnostic) > 1 {
 		return
 	}
 	if x.RemoteHost == "" || b.RemoteHost != "" {
@@ -278,7 +287,7 @@ func readWords(d *draft) (Report, bool) {
 	if d.returnedHeader().Len() > 0 {
 		words++
 	}
-	if d.env.certain && words == 0 && len(d.status) > 0 {
+	if words == 0 && (len(d.status) > 0 || n.failing() || env >= 7) {
 		words = 1
 	}
 	if words == 0 || env+words < 4 || d.env.vacation && !d.env.daemon && !d.env.certain {
@@ -288,6 +297,7 @@ func readWords(d *draft) (Report, bool) {
 	if r.Format == "" || r.Format == "generic" {
 		r.Format = "text"
 	}
+	r.Why[0].Fragment = n.mark
 	if len(list) == 0 {
 		if inner, ok := d.insideReturned(); ok {
 			return inner, true
@@ -296,7 +306,7 @@ func readWords(d *draft) (Report, bool) {
 			r.Why = append(r.Why, mail.Reason{Key: whyReturned, Fragment: list[0].address})
 		}
 	}
-	if len(list) == 0 && !(n.format != "" && env >= 4) && !d.env.certain {
+	if len(list) == 0 && env < 4 {
 		return Report{}, false
 	}
 	r.Results = d.fromWords(n, list)
@@ -321,7 +331,10 @@ func (d *draft) named(n *notice) []found {
 		for i := range list {
 			y := &list[i]
 			if addressKey(y.address) == addressKey(a) || strings.EqualFold(y.address, localOf(a)) || len(list) == 1 && len(d.env.failed) == 1 {
-				x.reason, x.original, x.action = y.reason, y.original, y.action
+				x.original, x.action = y.original, y.action
+				if y.strength > weak {
+					x.reason = y.reason
+				}
 				break
 			}
 		}
@@ -353,7 +366,7 @@ func (d *draft) plausible(n *notice, list []found) []found {
 	for _, x := range list {
 		if !strings.Contains(x.address, "@") {
 			a := pick(known, x.address)
-			if a == "" && d.env.score() >= 3 && x.strength < fair && n.format != "" && n.format != "generic" && x.reason != "" && d.env.from != "" {
+			if a == "" && len(known) == 0 && d.env.daemon && d.env.from != "" && (d.env.score() >= 5 || n.format != "" && n.format != "generic") {
 				a = x.address + "@" + domainOf(d.env.from)
 			}
 			if a == "" {
@@ -406,7 +419,7 @@ func (d *draft) guess(n *notice) []found {
 		}
 		from = p.to
 		k := addressKey(p.of(n.text))
-		if seen[k] || f.turnTo(p) {
+		if seen[k] || !n.whole(p) || f.turnTo(p) {
 			continue
 		}
 		seen[k] = true
@@ -504,6 +517,17 @@ func (d *draft) fromWords(n *notice, list []found) []event.Bounce {
 		results = append(results, b)
 	}
 	return results
+}
+
+// failing reports whether the text speaks of a failure at all.
+func (n *notice) failing() bool {
+	for i := range n.hits {
+		if c := n.hits[i].class; c == clsFailed || c == clsFinal || c == clsDelay {
+			return true
+		}
+	}
+	_, ok := codeIn(n.text)
+	return ok
 }
 
 // tone is what a notice says as a whole: a warning, unless something is over.

@@ -36,14 +36,93 @@ func speak(b *event.Bounce, text string) {
 		b.Spoke = l.Remote
 		local = l.Local
 	}
-	if b.Reply.Enhanced == "" && b.Status == "" {
-		if e := enhancedIn(text); e != "" {
-			b.Status = e
-		}
-	}
 	if local {
 		b.Spoke = false
 	}
+	if b.Reply.Code == 0 {
+		b.Reply.Code = looseCode(text)
+	}
+	if b.RemoteHost == "" && b.RemoteIP == "" {
+		b.RemoteHost, b.RemoteIP = looseHost(text)
+	}
+	if b.Status == "" {
+		if b.Status = b.Reply.Enhanced; b.Status == "" {
+			b.Status = enhancedIn(text)
+		}
+	}
+}
+
+// looseCode finds a reply code behind a word in running text ("... remote host
+// 192.0.2.1 said: 550 Unknown user"): in front of words or an enhanced code.
+func looseCode(s string) int {
+	for from := 0; from < len(s); {
+		i, ok := codeIn(s[from:])
+		if !ok {
+			return 0
+		}
+		i += from
+		from = i + 3
+		if i+3 < len(s) && s[i+3] == ',' && strings.HasSuffix(asciiLower(strings.TrimRight(s[:i], " :")), "code") {
+			code, _, _ := mail.ParseCode(s[i : i+3])
+			return code // Zoho's "ERROR_CODE :550, ERROR_CODE :5.1.1"
+		}
+		code, rest, ok := mail.ParseCode(s[i:])
+		if !ok || i > 0 && strings.IndexByte(" :;'\"(\n>#", s[i-1]) < 0 || rest == "" {
+			continue
+		}
+		before := strings.TrimRight(s[:i], " \n\t")
+		marked := before == "" || strings.IndexByte(":;(['\"#>", before[len(before)-1]) >= 0 ||
+			strings.HasSuffix(before, "<--") || strings.HasSuffix(before, "<<<") || strings.HasSuffix(before, "],") || strings.HasSuffix(before, "),")
+		if _, _, ok := mail.ParseEnhanced(rest); ok || marked && !isDigit(rest[0]) {
+			return code
+		}
+	}
+	return 0
+}
+
+// looseHost finds the host that a text names in front of the reply: a name with
+// its address in brackets, or behind the word "host". Behind the reply code
+// names are those of the sending side as often as not.
+func looseHost(s string) (host, ip string) {
+	if at, ok := codeIn(s); ok {
+		s = s[:at]
+	}
+	s = s[:min(len(s), 1000)]
+	for i := 1; i < len(s); i++ {
+		if s[i] != '[' && s[i] != '(' {
+			continue
+		}
+		end := i + 1
+		for end < len(s) && end < i+48 && strings.IndexByte(" ,)]|", s[end]) < 0 {
+			end++
+		}
+		inside := s[i+1 : end]
+		if ip = address(inside); ip == "" {
+			if word, _, _ := strings.Cut(s[end:], ":"); strings.Contains(inside, ".") && end < len(s) && s[end] == ' ' {
+				if ip = address(strings.TrimSpace(word)); ip != "" {
+					return hostName(inside), ip // Gmail's "[mx.example.com 192.0.2.1: timed out]"
+				}
+			}
+			continue
+		}
+		before := strings.TrimRight(s[:i], " :.")
+		name := before[strings.LastIndexAny(before, " \n\t:<")+1:]
+		if strings.Contains(name, ".") && !strings.Contains(name, "@") {
+			return hostName(name), ip
+		}
+	}
+	low := asciiLower(s)
+	if i := strings.Index(low, "host"); i >= 0 {
+		word, _, _ := strings.Cut(strings.TrimLeft(s[i+4:], ": "), " ")
+		word = strings.TrimRight(word, ":.,")
+		if a := address(strings.Trim(word, "[]")); a != "" {
+			return "", a
+		}
+		if strings.Contains(word, ".") && !strings.ContainsAny(word, "@<>/") {
+			return hostName(word), ""
+		}
+	}
+	return "", ""
 }
 
 // enhancedIn finds an enhanced code that stands anywhere in a text, such as

@@ -47,7 +47,9 @@ func Peel(text string) []Layer {
 		inner := trimSpace(w.inner)
 		if w.outer != "" {
 			layers = append(layers, finish(at, w.outer, findMarks(w.outer)))
-			at = Layer{}
+			if !w.same {
+				at = Layer{}
+			}
 		}
 		if inner == "" && w.outer != "" {
 			return layers
@@ -72,6 +74,7 @@ type wrap struct {
 	stage  mail.Stage
 	remote bool
 	local  bool
+	same   bool // what was said before of host and stage is about the inner reply too
 }
 
 // take notes what the wrapper w says; what it leaves open stays as it was.

@@ -171,7 +171,7 @@ func eximRetryEnd(t text) (wrap, bool) {
 	if inner == "" {
 		return wrap{}, false
 	}
-	return wrap{from: i, name: "exim", outer: t.s[i : i+len(words)], inner: inner}, true
+	return wrap{from: i, name: "exim", outer: t.s[i : i+len(words)], inner: inner, same: true}, true
 }
 
 // qmailSaid reads qmail-remote's report (qmail-remote.c, quit()):
@@ -186,10 +186,9 @@ func qmailSaid(t text) (wrap, bool) {
 		if i = t.has("remote_host_said:"); i < 0 {
 			return wrap{}, false
 		}
-		unlogged := strings.ReplaceAll(strings.ReplaceAll(t.s, "_", " "), "./R", ".\nR")
-		t = text{unlogged, lower(unlogged)}
-		i = t.has("remote host said:")
-		if i < 0 {
+		plain := unlog(t.s)
+		t = text{plain, lower(plain)}
+		if i = t.has("remote host said:"); i < 0 {
 			return wrap{}, false
 		}
 	}
@@ -213,6 +212,25 @@ func qmailSaid(t text) (wrap, bool) {
 	}
 	w.inner = inner
 	return w, true
+}
+
+// unlog gives the words that qmail-send made one word of for its log: spaces
+// became underscores, line ends slashes.
+func unlog(s string) string {
+	b := []byte(strings.TrimRight(s, "/"))
+	for i, c := range b {
+		switch {
+		case c == '_':
+			b[i] = ' '
+		case c == '/' && i > 0 && b[i-1] == '.' && i+1 < len(b) && b[i+1] != '/':
+			b[i] = '\n'
+		case c == '/':
+			if _, _, ok := mail.ParseCode(strings.ReplaceAll(string(b[i+1:min(i+5, len(b))]), "_", " ")); ok {
+				b[i] = '\n'
+			}
+		}
+	}
+	return string(b)
 }
 
 func qmailStage(low string) mail.Stage {

@@ -182,6 +182,13 @@ func (e *envelope) automatic() {
 	e.list = e.list || e.h.Has("List-Id") || e.h.Has("List-Post")
 }
 
+// answers tells the mail of a mailbox that answers by itself: its words may be
+// those of a report ("your message was not delivered to anybody"), its sender is
+// none.
+func (e *envelope) answers() bool {
+	return (e.vacation || e.replied) && !e.daemon && !e.certain && !e.undeliv
+}
+
 // score says how much the envelope speaks for a report: nothing below 2 does,
 // from 4 on there is hardly a doubt.
 func (e *envelope) score() int {

@@ -75,6 +75,9 @@ func (d *draft) pasted() (Report, bool) {
 		if _, ok := codeIn(list[i].reason); ok {
 			code = true
 		}
+		if list[i].strength >= fair && isPostfix(list[i].reason) {
+			known = true
+		}
 	}
 	if !known && !(n.format == "generic" && (daemon || code)) && !(daemon && (len(list) > 0 && code || n.final > 0)) {
 		return Report{}, false
@@ -95,6 +98,17 @@ func (d *draft) pasted() (Report, bool) {
 	r.Results = d.fromWords(n, list)
 	d.finish(&r, &envelopeFacts{})
 	return r, true
+}
+
+// isPostfix tells the line of a Postfix report without its letter, which is the
+// piece that people copy.
+func isPostfix(reason string) bool {
+	for _, words := range [...]string{"host ", "connect to ", "lost connection with ", "conversation with ", "delivery temporarily suspended: "} {
+		if strings.HasPrefix(reason, words) {
+			return strings.Contains(reason, "said:") || strings.Contains(reason, "]:") || strings.Contains(reason, "] while") || strings.Contains(reason, "refused to talk")
+		}
+	}
+	return strings.HasPrefix(reason, "Host or domain name not found. Name service error")
 }
 
 // unquote takes the marks of a quoted mail off, where most lines have them.

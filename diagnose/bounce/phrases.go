@@ -33,6 +33,8 @@ const (
 	// The rest are labels: they count in front of a colon at the start of a line.
 	clsLabel
 	clsSender
+	clsReply
+	clsHost
 	clsAddressee
 )
 
@@ -40,7 +42,7 @@ var classNames = map[string]class{
 	"list": clsList, "address": clsAddress, "failed": clsFailed, "reason": clsReason, "stop": clsStop,
 	"separator": clsSeparator, "separator line": clsSeparatorLine, "contact": clsContact,
 	"delay": clsDelay, "final": clsFinal, "format": clsFormat, "challenge": clsChallenge, "subject": clsSubject,
-	"label": clsLabel, "sender": clsSender, "addressee": clsAddressee,
+	"label": clsLabel, "sender": clsSender, "reply": clsReply, "host": clsHost, "addressee": clsAddressee,
 }
 
 type phrase struct {

@@ -37,7 +37,11 @@ func (f *finder) reasons() {
 		} else {
 			block = strings.TrimLeft(strings.TrimPrefix(block, ">"), "\"')]: \t")
 		}
-		x.reason = f.trimReason(foldReason(block))
+		if reply, host := f.cell(x.to, end); reply != "" {
+			x.reason, x.host = reply, host
+		} else {
+			x.reason = f.trimReason(foldReason(block))
+		}
 	}
 	before := ""
 	if session == 0 {
@@ -57,6 +61,27 @@ func (f *finder) reasons() {
 			x.reason = f.aside(x)
 		}
 	}
+}
+
+// cell finds the reply in a table of labels and values, as Exchange Online
+// writes it ("Error:	550 5.1.10 ..."), with the host that refused.
+func (f *finder) cell(from, to int) (reply, host string) {
+	for i := f.lineIndex(from); i < len(f.lines) && f.lines[i].from < to; i++ {
+		l := f.lines[i]
+		c, at := f.labelAt(l.first, l.to)
+		value := strings.TrimSpace(f.text[at:max(at, l.to)])
+		switch {
+		case c == clsReply && reply == "" && startsWithCode(value):
+			if _, rest, ok := mail.ParseCode(value); !ok || rest == "" || !isDigit(rest[0]) || countWords(rest) > 4 {
+				reply = value
+			}
+		case c == clsHost && host == "" && strings.Contains(value, ".") && !strings.ContainsAny(value, " @"):
+			if host = hostName(value); strings.HasSuffix(host, ".prod.outlook.com") {
+				host = "" // a front end of the sender's side
+			}
+		}
+	}
+	return reply, host
 }
 
 // sessionStart gives where the transcript begins in which index i stands.

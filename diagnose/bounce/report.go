@@ -98,7 +98,7 @@ func (d *draft) fromGroups(facts *envelopeFacts, groups []group) []event.Bounce 
 		if b.Recipient == "" {
 			continue
 		}
-		if g.diagnostic == "" || b.Reply.Code == 0 || strings.HasPrefix(g.diagnostic[min(3, len(g.diagnostic)):], "-") {
+		if g.diagnostic == "" || b.Reply.Code == 0 || strings.HasPrefix(g.diagnostic[min(3, len(g.diagnostic)):], "-") || isExpiry(b.Reply) {
 			d.supplement(&b, g, words())
 		}
 		k := addressKey(b.Recipient)
@@ -198,6 +198,14 @@ func (d *draft) supplement(b *event.Bounce, g *group, words []found) {
 			break
 		}
 	}
+	if isExpiry(b.Reply) {
+		if last := lastAttempt(reason); last != "" {
+			status := b.Status
+			speak(b, b.Diagnostic+"\n"+last)
+			b.Status = status
+			return
+		}
+	}
 	if g.diagnostic != "" {
 		if full := d.notice().wholeReply(g.diagnostic); full != "" {
 			status := b.Status
@@ -234,6 +242,36 @@ func (d *draft) supplement(b *event.Bounce, g *group, words []found) {
 		x.Status = b.Status
 	}
 	*b = x
+}
+
+// isExpiry tells Exchange's own words about a mail that it gave up, which say
+// nothing of the last attempt.
+func isExpiry(r event.Reply) bool {
+	if len(r.Lines) == 0 {
+		return false
+	}
+	low := asciiLower(r.Lines[0])
+	return (strings.HasPrefix(low, "message expired") || strings.HasPrefix(low, "queue.expired")) && !strings.Contains(low, "->")
+}
+
+// lastAttempt finds in the history that Exchange prints what the other server
+// said last: "... - Server at mx.example.com (192.0.2.1) returned '450 ...'".
+func lastAttempt(reason string) string {
+	const words = " returned '"
+	i := strings.LastIndex(reason, words)
+	if i < 0 {
+		return ""
+	}
+	reply := reason[i+len(words):]
+	if !strings.HasPrefix(reply, "4") {
+		return ""
+	}
+	end := strings.LastIndexByte(reply, '\'')
+	from := strings.LastIndex(asciiLower(reason[:i]), "server at ")
+	if end < 0 || from < 0 {
+		return ""
+	}
+	return reason[from : i+len(words)+end+1]
 }
 
 // wholeReply finds in the transcript the lines of the reply whose first line is
@@ -290,7 +328,7 @@ func readWords(d *draft) (Report, bool) {
 	if words == 0 && (len(d.status) > 0 || n.failing() || env >= 7) {
 		words = 1
 	}
-	if words == 0 || env+words < 4 || d.env.vacation && !d.env.daemon && !d.env.certain {
+	if words == 0 || env+words < 4 || d.env.answers() {
 		return Report{}, false
 	}
 	r := d.report(n.format, whyWords)
@@ -333,7 +371,7 @@ func (d *draft) named(n *notice) []found {
 			if addressKey(y.address) == addressKey(a) || strings.EqualFold(y.address, localOf(a)) || len(list) == 1 && len(d.env.failed) == 1 {
 				x.original, x.action = y.original, y.action
 				if y.strength > weak {
-					x.reason = y.reason
+					x.reason, x.host = y.reason, y.host
 				}
 				break
 			}
@@ -514,6 +552,9 @@ func (d *draft) fromWords(n *notice, list []found) []event.Bounce {
 		}
 		b.Outcome = outcomeOf(b.Action)
 		speak(&b, x.reason)
+		if x.host != "" {
+			b.RemoteHost, b.Spoke = x.host, true
+		}
 		results = append(results, b)
 	}
 	return results

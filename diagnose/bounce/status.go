@@ -88,7 +88,8 @@ func (r *statusReader) line(line string) {
 			r.folded = nil
 			return
 		}
-		if r.blank && r.cur.hasRecipient() && r.cur.hasVerdict() {
+		recipient := strings.HasSuffix(asciiLower(name), "-recipient")
+		if r.blank && r.cur.hasVerdict() && (r.cur.hasRecipient() || recipient && len(r.groups) > 0) {
 			r.finish()
 		}
 		r.blank, r.folded = false, nil

@@ -104,7 +104,7 @@ func validDomain(s string) bool {
 		c := s[i]
 		ok := c == '.' || c == '-' || c == '_' || c >= 0x80 ||
 			'0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-		if !ok || c == '.' && (i == 0 || s[i-1] == '.') {
+		if !ok || c == '.' && (i == 0 || i == len(s)-1 || s[i-1] == '.') {
 			return false
 		}
 	}

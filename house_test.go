@@ -274,7 +274,7 @@ func (t *tree) sizes() (faults []string) {
 			faults = append(faults, s.name+": "+strconv.Itoa(n)+" lines; divide it by content")
 		}
 		ast.Inspect(s.file, func(node ast.Node) bool {
-			name := ""
+			var name string
 			switch f := node.(type) {
 			case *ast.FuncDecl:
 				name = f.Name.Name
@@ -289,6 +289,35 @@ func (t *tree) sizes() (faults []string) {
 			}
 			return true
 		})
+	}
+	return faults
+}
+
+// fuzzed finds packages that read foreign bytes and have no fuzz target: those with an exported function
+// Parse..., Read..., Peel... or Decode...
+func (t *tree) fuzzed() (faults []string) {
+	reads, targets := map[string]string{}, map[string]bool{}
+	for _, s := range t.sources {
+		if inWorkshop(s.folder) {
+			continue
+		}
+		for _, decl := range s.file.Decls {
+			f, ok := decl.(*ast.FuncDecl)
+			switch {
+			case !ok || f.Recv != nil:
+			case s.test:
+				targets[s.folder] = targets[s.folder] || strings.HasPrefix(f.Name.Name, "Fuzz")
+			case slices.ContainsFunc([]string{"Parse", "Read", "Peel", "Decode"}, func(verb string) bool {
+				return strings.HasPrefix(f.Name.Name, verb)
+			}):
+				reads[s.folder] = f.Name.Name
+			}
+		}
+	}
+	for _, folder := range t.folders() {
+		if name, ok := reads[folder]; ok && !targets[folder] {
+			faults = append(faults, folder+": "+name+" reads what others wrote, and the package has no fuzz target")
+		}
 	}
 	return faults
 }
@@ -325,6 +354,7 @@ var rules = []rule{
 	{"promises are kept", (*tree).promises},
 	{"packages are explained", (*tree).comments},
 	{"files and functions are short", (*tree).sizes},
+	{"parsers are fuzzed", (*tree).fuzzed},
 	{"no sentence for users in code", (*tree).sentences},
 }
 
@@ -360,6 +390,8 @@ func TestRulesFindFaults(t *testing.T) {
 		{"files and functions are short", "mail/a.go", body(strings.Repeat("\n", 79)), "f has 82 lines"},
 		{"files and functions are short", "mail/a.go", comment + "package x\n\nvar f = func() {" + strings.Repeat("\n", 80) + "}\n", "function literal"},
 		{"files and functions are short", "mail/a.go", body(strings.Repeat("\n", 77)), ""},
+		{"parsers are fuzzed", "mail/a.go", comment + "package x\n\nfunc ParseX() {}\n", "no fuzz target"},
+		{"parsers are fuzzed", "mail/a.go", comment + "package x\n\nfunc parse() {}\n\nfunc (a *A) Read() {}\n", ""},
 		{"no sentence for users in code", "explain/a.go", body(`print("Yahoo closed the connection")`), "sentence"},
 		{"no sentence for users in code", "cmd/postroad/a.go", body("x := \"Yahoo \" + name + ` closed the`"), "sentence"},
 		{"no sentence for users in code", "explain/a.go", body(`x := map[string]string{"k": "three plain words"}`), "sentence"},

@@ -32,8 +32,9 @@ func main() {
 	out := flag.String("o", "examples", "directory to write to")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *out); err != nil {
+	err := run(ctx, *out)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "make examples:", err)
 		os.Exit(1)
 	}

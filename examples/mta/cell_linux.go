@@ -30,22 +30,6 @@ type Cell struct {
 	closes []io.Closer
 }
 
-// The users that the servers insist on, known in the cell only. The numbers must
-// belong to nobody: files in the cell's directory are theirs while it is open.
-const (
-	uidPostfix, gidPostfix = 64201, 64201
-	gidPostdrop            = 64202
-	uidExim, gidExim       = 64203, 64203
-	uidMail, gidMail       = 64204, 64204
-)
-
-// Options of a cell.
-type Options struct {
-	Deps string              // as [Find] gives it
-	Host string              // the machine's name, "mail.contoso.example"
-	Zone map[string][]string // the whole of DNS, see [ServeDNS]
-}
-
 // networks are those for documentation (RFC 5737); every address in them is
 // the cell's own.
 var networks = [...]string{"192.0.2.1", "198.51.100.1", "203.0.113.1"}
@@ -201,9 +185,6 @@ func (c *Cell) furnish(host string) error {
 	return os.Chown(filepath.Join(c.dir, "mail"), uidMail, gidMail)
 }
 
-// Address is where the cell's mail servers send from.
-const Address = "198.51.100.25"
-
 // Path gives the place on our side of a file in the cell: its first element is
 // etc, spool, log or mail.
 func (c *Cell) Path(name string) string { return filepath.Join(c.dir, filepath.FromSlash(name)) }
@@ -311,9 +292,9 @@ func (c *Cell) Close() error {
 	if c.init != nil {
 		// Killing the first process of a PID namespace kills all others, and the
 		// kernel is done with them before Wait returns (pid_namespaces(7)).
-		c.init.Process.Kill()
-		c.alive.Close()
-		c.init.Wait()
+		_ = c.init.Process.Kill()
+		_ = c.alive.Close()
+		_ = c.init.Wait() // killed: its error is no news
 		c.init = nil
 	}
 	for _, x := range c.closes {

@@ -9,17 +9,7 @@ import (
 )
 
 // Cell is a closed place for mail servers; there is none without Linux.
-type Cell struct{}
-
-// Options of a cell.
-type Options struct {
-	Deps string
-	Host string
-	Zone map[string][]string
-}
-
-// Address is where the cell's mail servers send from.
-const Address = "198.51.100.25"
+type Cell struct{ deps string }
 
 // Open says that there is no cell here.
 func Open(context.Context, Options) (*Cell, error) { return nil, ErrUnavailable }

@@ -1,0 +1,20 @@
+package mta
+
+// The users that the servers insist on, known in the cell only. The numbers must
+// belong to nobody: files in the cell's directory are theirs while it is open.
+const (
+	uidPostfix, gidPostfix = 64201, 64201
+	gidPostdrop            = 64202
+	uidExim, gidExim       = 64203, 64203
+	uidMail, gidMail       = 64204, 64204
+)
+
+// Options of a cell.
+type Options struct {
+	Deps string              // as [Find] gives it
+	Host string              // the machine's name, "mail.contoso.example"
+	Zone map[string][]string // the whole of DNS, see [ServeDNS]
+}
+
+// Address is where the cell's mail servers send from.
+const Address = "198.51.100.25"

@@ -155,6 +155,7 @@ var wrappers = [...]wrapper{
 	{read: eximRetryEnd, words: []string{"retry timeout exceeded"}},
 	{read: qmailSaid, words: []string{"remote host said:", "remote_host_said:"}},
 	{read: transcript, words: []string{"<<< "}},
+	{read: amavis, words: []string{"from mta("}},
 	{read: notesTransfer, words: []string{"error transferring to "}},
 	{read: quotedTail, may: func(s string) bool { return s[len(s)-1] == '>' }},
 	{read: announced, words: announcementWords()},
@@ -180,6 +181,9 @@ var markIndex = sync.OnceValue(func() *index {
 		for _, l := range w.words {
 			literals, owners = append(literals, l), append(owners, uint16(i))
 		}
+	}
+	for _, l := range [...]string{"connect to ", "connection timed out", "connection refused", "no route to host", "is unreachable", "network unreachable"} {
+		literals, owners = append(literals, l), append(owners, uint16(len(wrappers)))
 	}
 	for _, o := range ownWords {
 		literals, owners = append(literals, o.words), append(owners, uint16(len(wrappers)))

@@ -157,6 +157,8 @@ var announcements = [...]struct {
 	{"last smtp error:", ""},
 	{"upstream error:", ""},
 	{"was rejected:", ""},
+	{" says:", ""},
+	{" said:", ""},
 	{"message rejected:", ""},
 }
 
@@ -169,18 +171,40 @@ func announcementWords() []string {
 }
 
 func announced(t text) (wrap, bool) {
+	best, found := wrap{}, false
 	for _, a := range announcements {
 		i := t.has(a.words)
-		if i < 0 {
+		if i < 0 || found && i >= best.from {
 			continue
 		}
 		inner := strings.TrimLeft(t.s[i+len(a.words):], " \t\n\"'")
 		if code, _, ok := replyCode(inner); !ok || code < 400 {
 			continue
 		}
-		return wrap{from: i, name: a.name, inner: strings.TrimRight(inner, "\"'"), remote: true, outer: outerReply(t.s[:i])}, true
+		best, found = wrap{from: i, name: a.name, inner: strings.TrimRight(inner, "\"'"), remote: true}, true
 	}
-	return wrap{}, false
+	if found {
+		best.outer = outerReply(t.s[:best.from])
+		if i := strings.LastIndex(t.low[:best.from], " by "); i >= 0 {
+			best.host, best.ip, _, _ = hostIP(t.s[i+len(" by ") : best.from])
+		}
+	}
+	return best, found
+}
+
+// amavis reads the reply that the filter got when it passed the mail on:
+// "451 4.5.0 id=1-1, from MTA(smtp:[127.0.0.1]:10025): 451 4.3.0 ...".
+func amavis(t text) (wrap, bool) {
+	const words = "from mta("
+	i := t.has(words)
+	if i < 0 {
+		return wrap{}, false
+	}
+	j := strings.Index(t.s[i:], "): ")
+	if j < 0 || !startsReply(t.s[i+j+3:]) {
+		return wrap{}, false
+	}
+	return wrap{from: i, name: "amavis", inner: t.s[i+j+3:], remote: true}, true
 }
 
 // ownWords are the sentences with which a sending MTA reports that a session
@@ -192,7 +216,6 @@ var ownWords = [...]struct {
 }{
 	{"lost connection with ", "postfix", ""},
 	{"conversation with ", "postfix", ""},
-	{"connect to ", "postfix", mail.StageConnect},
 	{"cannot start tls:", "postfix", mail.StageTLS},
 	{"ssl_connect error to ", "postfix", mail.StageTLS},
 	{"tls is required, but was not offered by host ", "postfix", mail.StageSTARTTLS},
@@ -203,6 +226,7 @@ var ownWords = [...]struct {
 	{"unable to look up host", "postfix", mail.StageResolve},
 	{"loops back to myself", "postfix", mail.StageResolve},
 	{"tlsa lookup error", "postfix", mail.StageResolve},
+	{"failed to connect to any candidate hosts", "kumomta", mail.StageConnect},
 	{"message has been in queue too long", "", ""},
 	{"smtp timeout while connected to ", "exim", ""},
 	{"smtp timeout after ", "exim", ""},
@@ -223,6 +247,8 @@ var ownWords = [...]struct {
 	{"deferred: ", "sendmail", ""},
 	{"host unknown (name server:", "sendmail", mail.StageResolve},
 	{"name server: ", "sendmail", mail.StageResolve},
+	{"socket error code 10060", "exchange-online", mail.StageConnect}, // timed out
+	{"socket error code 10061", "exchange-online", mail.StageConnect}, // refused
 	{"socket error code", "exchange-online", ""},
 	{"winsock error code", "exchange", mail.StageConnect},
 	{"failed to connect.", "exchange", mail.StageConnect},
@@ -234,6 +260,9 @@ func localWords(s string) (wrap, bool) {
 	t := text{s, lower(s)}
 	if code, _, ok := replyCode(s); ok && code < 400 {
 		return wrap{}, false
+	}
+	if w, ok := connecting(t); ok {
+		return w, true
 	}
 	for _, o := range ownWords {
 		i := t.has(o.words)
@@ -247,6 +276,34 @@ func localWords(s string) (wrap, bool) {
 			w.stage = phaseWithin(rest.low)
 		}
 		return w, true
+	}
+	return wrap{}, false
+}
+
+// connecting reads the forms that begin with the host: Postfix's "connect to
+// mx.example.com[192.0.2.1]:25: Connection timed out", Exim's "H=mx.example.com
+// [192.0.2.1]: Connection refused" and "host mx.example.com [192.0.2.1]: ...".
+func connecting(t text) (wrap, bool) {
+	if i := t.has("connect to "); i == 0 || i > 0 && isSpace(t.s[i-1]) {
+		host, ip, _, ok := hostIP(t.s[i+len("connect to "):])
+		if ok || i == 0 {
+			return wrap{name: "postfix", host: host, ip: ip, stage: mail.StageConnect, local: true}, true
+		}
+	}
+	for _, label := range [...]string{"h=", "host "} {
+		if !strings.HasPrefix(t.low, label) {
+			continue
+		}
+		host, ip, rest, ok := hostIP(t.s[len(label):])
+		if !ok {
+			return wrap{}, false
+		}
+		rest = lower(strings.TrimLeft(rest, ": \t\n"))
+		for _, words := range [...]string{"connection timed out", "connection refused", "no route to host", "network is unreachable", "network unreachable", "host is unreachable"} {
+			if strings.HasPrefix(rest, words) {
+				return wrap{name: "exim", host: host, ip: ip, stage: mail.StageConnect, local: true}, true
+			}
+		}
 	}
 	return wrap{}, false
 }

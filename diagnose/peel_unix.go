@@ -11,33 +11,58 @@ import (
 //
 //	host mx.example.com[192.0.2.1] said: 550 ... (in reply to RCPT TO command)
 //	host mx.example.com[192.0.2.1] refused to talk to me: 554 ...
+//	host mail.example.com[private/dovecot-lmtp] said: 550 ...
 func postfixSaid(t text) (wrap, bool) {
-	for from := 0; ; {
-		i := strings.Index(t.low[from:], "host ")
-		if i < 0 {
-			return wrap{}, false
+	best, found := wrap{}, false
+	for _, verb := range [...]struct {
+		words string
+		stage mail.Stage
+	}{{" said:", mail.StageUnknown}, {" refused to talk to me:", mail.StageBanner}} {
+		for at := 0; ; {
+			i := strings.Index(t.low[at:], verb.words)
+			if i < 0 {
+				break
+			}
+			i += at
+			at = i + len(verb.words)
+			from, ok := peerBefore(t, i)
+			if !ok || found && best.from < from {
+				continue
+			}
+			best, found = wrap{from: from, name: "postfix", remote: true, outer: outerReply(t.s[:from])}, true
+			best.host, best.ip = peer(t.s[from:i])
+			best.inner, best.stage = inReplyTo(t.s[at:], verb.stage)
+			break
 		}
-		i += from
-		from = i + len("host ")
-		if i > 0 && wordByte(t.s[i-1]) {
-			continue
-		}
-		host, ip, rest, ok := hostIP(t.s[from:])
-		if !ok {
-			continue
-		}
-		w := wrap{from: i, name: "postfix", host: host, ip: ip, remote: true, outer: outerReply(t.s[:i])}
-		switch {
-		case hasPrefixFold(rest, " said:"):
-			w.inner = rest[len(" said:"):]
-		case hasPrefixFold(rest, " refused to talk to me:"):
-			w.inner, w.stage = rest[len(" refused to talk to me:"):], mail.StageBanner
-		default:
-			continue
-		}
-		w.inner, w.stage = inReplyTo(w.inner, w.stage)
-		return w, true
 	}
+	return best, found
+}
+
+// peerBefore finds where "host name[address]" begins that ends at i.
+func peerBefore(t text, i int) (from int, ok bool) {
+	end := strings.LastIndexByte(t.s[:i], ']')
+	if end < 0 || i-end > 7 || strings.Trim(t.s[end+1:i], ":0123456789") != "" {
+		return 0, false
+	}
+	open := strings.LastIndexByte(t.s[:end], '[')
+	if open < 0 || end-open > 80 {
+		return 0, false
+	}
+	from = open
+	for from > 0 && !isSpace(t.s[from-1]) && t.s[from-1] != '(' && t.s[from-1] != ';' {
+		from--
+	}
+	return len(strings.TrimSuffix(t.low[:from], "host ")), from < open
+}
+
+// peer reads "host name[address]:port"; what stands in the brackets of a local
+// socket is no address.
+func peer(s string) (host, ip string) {
+	if hasPrefixFold(s, "host ") {
+		s = s[len("host "):]
+	}
+	host, rest, _ := strings.Cut(s, "[")
+	return host, address(upTo(rest, ']'))
 }
 
 func hasPrefixFold(s, prefix string) bool {
@@ -136,10 +161,16 @@ func commandEnd(s string) int {
 }
 
 // hostBefore reads "H=mx.example.com [192.0.2.1]" or "host mx.example.com
-// [192.0.2.1]" out of what stands before Exim's words.
+// [192.0.2.1]" out of what stands before Exim's words: the last one there.
 func hostBefore(t text) (host, ip string) {
 	for _, label := range [...]string{"h=", "host "} {
-		if i := strings.LastIndex(t.low, label); i >= 0 && (i == 0 || !wordByte(t.s[i-1])) {
+		for i := len(t.low); ; {
+			if i = strings.LastIndex(t.low[:i], label); i < 0 {
+				break
+			}
+			if i > 0 && wordByte(t.s[i-1]) {
+				continue
+			}
 			if host, ip, _, ok := hostIP(t.s[i+len(label):]); ok {
 				return host, ip
 			}
@@ -271,57 +302,83 @@ func transcript(t text) (wrap, bool) {
 		return wrap{}, false
 	}
 	w := wrap{from: first, name: "sendmail", remote: true, inner: joinMarked(t.s[from:end])}
-	if i := strings.LastIndex(t.low[:from], "while talking to "); i >= 0 {
-		w.from = min(w.from, i)
-		word := t.s[i+len("while talking to "):]
-		if j := strings.IndexAny(word, " \t\n"); j >= 0 {
-			word = word[:j]
-		}
-		w.host = strings.Trim(word, ".:,[]")
-		if ip := address(w.host); ip != "" {
-			w.host, w.ip = "", ip
-		}
-	}
 	if i := strings.LastIndex(t.s[:from], ">>> "); i >= 0 {
 		w.from = min(w.from, i)
 		said := t.low[i:from]
-		w.stage = command(said)
-		if strings.HasPrefix(said, ">>> data") && strings.Count(t.s[i:from], "<<< ") > 0 || strings.HasPrefix(said, ">>> .") {
+		w.stage = command(said[:len(said)-len(strings.TrimLeft(said, "> "))+len(firstLine(strings.TrimLeft(said, "> ")))])
+		if strings.Contains(said, "<<< 354") || strings.HasPrefix(said, ">>> .") {
 			w.stage = mail.StageFinal
 		}
 	}
-	if i := end; i < len(t.s) && !strings.Contains(t.s[i:], "<<< ") {
-		w.outer = outerReply(t.s[i:])
+	if i := strings.LastIndex(t.low[:from], "while talking to "); i >= 0 {
+		w.from = min(w.from, i)
+		w.host = strings.Trim(firstWord(t.s[i+len("while talking to "):]), ".:,[]")
+		if ip := address(w.host); ip != "" {
+			w.host, w.ip = "", ip
+		}
+	} else if w.host, w.ip = hostLine(t.s[:w.from]); w.ip != "" {
+		w.name = "courier"
+	}
+	if end < len(t.s) {
+		w.outer = outerReply(upToMark(t.s[end:]))
 	}
 	return w, true
 }
 
-// lastRefusal finds the last group of "<<<" lines that holds a 4yz or 5yz
-// reply, from its first mark to where other lines begin.
+func firstLine(s string) string { return upTo(s, '\n') }
+
+func firstWord(s string) string {
+	if i := strings.IndexAny(s, " \t\n"); i >= 0 {
+		return s[:i]
+	}
+	return s
+}
+
+// upToMark cuts a transcript before its next mark.
+func upToMark(s string) string {
+	for _, mark := range [...]string{"<<< ", ">>> "} {
+		if i := strings.Index(s, mark); i >= 0 {
+			s = s[:i]
+		}
+	}
+	return s
+}
+
+// hostLine finds the last line that is "mx.example.com [192.0.2.1]:", as Courier
+// begins a session.
+func hostLine(s string) (host, ip string) {
+	for line := range strings.SplitSeq(s, "\n") {
+		line = trimSpace(line)
+		if h, a, rest, ok := hostIP(line); ok && strings.Trim(rest, ":") == "" {
+			host, ip = h, a
+		}
+	}
+	return host, ip
+}
+
+// lastRefusal finds the last group of "<<<" lines that holds a 4yz or 5yz reply,
+// from its first mark to where other lines begin. A 503 behind another refusal
+// only says that the session went on without what was refused.
 func lastRefusal(s string) (from, end int) {
 	from = -1
+	group := 0 // code of the group before
 	for i := 0; ; {
 		j := strings.Index(s[i:], "<<< ")
 		if j < 0 {
 			return from, end
 		}
 		start := i + j
-		code, rest, ok := replyCode(s[start+4:])
-		stop := markedEnd(s, start+4)
-		if ok && code >= 400 {
-			if from < 0 || !strings.HasPrefix(trimSpace(s[end:start+4]), "<<<") || !sameGroup(s[from:], code) {
-				from = start
-			}
-			end = stop
-		}
-		_ = rest
+		code, _, ok := replyCode(s[start+4:])
 		i = start + 4
+		if !ok || code < 400 || code == 503 && from >= 0 {
+			group = 0
+			continue
+		}
+		if code != group || trimSpace(s[end:start]) != "" {
+			from = start
+		}
+		group, end = code, markedEnd(s, start+4)
 	}
-}
-
-func sameGroup(s string, code int) bool {
-	c, _, ok := replyCode(s[4:])
-	return ok && c == code
 }
 
 // markedEnd gives the end of one "<<<" line. In a transcript whose lines were

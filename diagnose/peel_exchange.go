@@ -361,20 +361,23 @@ func arrow(t text) (wrap, bool) {
 		i += from
 		left, right := trimSpace(t.s[:i]), trimSpace(t.s[i+n:])
 		spaced := i > 0 && isSpace(t.s[i-1]) || i+n < len(t.s) && isSpace(t.s[i+n])
-		if spaced && left != "" && (startsReply(left) || startsReply(right)) && t.s[i-1] != '-' {
+		chain := startsReply(right) || unquote(right) == "" && startsReply(left) || quoting(t.low[:i])
+		if spaced && left != "" && chain && t.s[i-1] != '-' {
 			return arrowWrap(t, i, left, right), true
 		}
 		from = i + n
 	}
 }
 
+// quoting reports whether the words are those behind which Exchange quotes.
+func quoting(low string) bool {
+	return strings.Contains(low, "remote server returned") || strings.Contains(low, "message expired")
+}
+
 func arrowWrap(t text, i int, left, right string) wrap {
 	w := wrap{from: i, name: "chain", inner: unquote(right), outer: left}
-	before := t.low[:i]
-	if strings.Contains(before, "remote server returned") {
-		w.name, w.remote = "exchange-online", true
-	} else if strings.Contains(before, "message expired") {
-		w.name = "exchange-online"
+	if quoting(t.low[:i]) {
+		w.name, w.remote = "exchange-online", strings.Contains(t.low[:i], "remote server returned")
 	}
 	return w
 }

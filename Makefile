@@ -20,7 +20,7 @@ run: build ## explain every example
 	@set --; for f in examples/*.eml examples/*.log examples/*.txt examples/*/*.eml examples/*/*.log examples/*/*.txt; do \
 		if [ -f "$$f" ]; then set -- "$$@" "$$f"; fi; done; \
 	if [ $$# = 0 ]; then echo "no examples here; try: bin/postroad explain FILE" >&2; exit 1; fi; \
-	echo "bin/postroad explain $$*"; bin/postroad explain "$$@"
+	echo "bin/postroad explain ($$# files of examples/)"; bin/postroad explain "$$@"
 
 test: test-deps ## all tests; what cannot run here is skipped aloud
 	@POSTROAD_TEST_DEPS="$$(etc/test-deps --where)" etc/gotest -timeout $(TIMEOUT) ./...

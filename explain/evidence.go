@@ -152,7 +152,7 @@ func looksLikeLog(s string, x *Explainer) bool {
 		if strings.TrimSpace(line) == "" {
 			continue
 		}
-		if _, ok := maillog.ParseLine(strings.TrimRight(line, "\r\n"), x.Now.Year(), x.Zone); ok {
+		if _, ok := maillog.ParseLine(strings.TrimRight(line, "\r\n"), 0, x.Zone); ok {
 			return true
 		}
 		if n++; n == firstLines {
@@ -162,29 +162,32 @@ func looksLikeLog(s string, x *Explainer) bool {
 	return false
 }
 
-// log answers every delivery line of a log, up to [MaxAttempts].
+// log answers every delivery line of a log, up to [MaxAttempts]. A line about a
+// session alone (one host that failed on the way, no recipient named) is told
+// only where there is nothing better: the recipient's own line follows it.
 func (x *Explainer) log(s string) *Answer {
 	a := &Answer{Kind: KindLog}
-	year := x.Now.Year()
-	for line := range strings.Lines(s) {
-		l, ok := maillog.ParseLine(strings.TrimRight(line, "\r\n"), year, x.Zone)
-		if !ok {
-			continue
+	for _, sessions := range []bool{false, true} {
+		for line := range strings.Lines(s) {
+			l, ok := maillog.ParseLine(strings.TrimRight(line, "\r\n"), 0, x.Zone)
+			if !ok || (l.Kind == maillog.KindSession) != sessions {
+				continue
+			}
+			if len(a.Results) == MaxAttempts {
+				a.More++
+				continue
+			}
+			if a.when.IsZero() {
+				a.when = l.Time
+			}
+			a.inbound = a.inbound || l.Direction == maillog.Inbound
+			a.Results = append(a.Results, x.attempt(&l))
 		}
-		if len(a.Results) == MaxAttempts {
-			a.More++
-			continue
+		if len(a.Results) > 0 {
+			return a
 		}
-		if a.when.IsZero() {
-			a.when = l.Time
-		}
-		a.inbound = a.inbound || l.Direction == maillog.Inbound
-		a.Results = append(a.Results, x.attempt(&l))
 	}
-	if len(a.Results) == 0 {
-		return x.unknown("", x.Texts.Text("kind.unknown", nil))
-	}
-	return a
+	return x.unknown("", x.Texts.Text("kind.unknown", nil))
 }
 
 func (x *Explainer) attempt(l *maillog.Line) Result {
@@ -193,7 +196,7 @@ func (x *Explainer) attempt(l *maillog.Line) Result {
 		Recipient:  t.Recipient,
 		OrigRcpt:   t.OrigRcpt,
 		Action:     actionOf(t),
-		Status:     t.Reply.Enhanced,
+		Status:     l.Enhanced.String(),
 		Diagnostic: l.Diagnostic,
 		Spoke:      t.Spoke,
 		RemoteHost: t.RemoteHost,
@@ -205,7 +208,7 @@ func (x *Explainer) attempt(l *maillog.Line) Result {
 	if t.Spoke {
 		ev.Spoke = diagnose.Remote
 	}
-	ev.Status, _, _ = mail.ParseEnhanced(b.Status)
+	ev.Status = l.Enhanced
 	return x.result(&b, ev, domainOf(t.Recipient), l.Time)
 }
 

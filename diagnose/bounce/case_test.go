@@ -119,8 +119,12 @@ func check(t *testing.T, r Report, want string) {
 	for i, line := range lines[1:] {
 		b := r.Results[i]
 		line, text, _ := strings.Cut(line, " text=")
+		first := ""
+		if i := strings.LastIndex(line, `"@`); i > 0 { // a quoted local part
+			first, line = line[:i+2], line[i+2:]
+		}
 		words := strings.Fields(line)
-		if words[0] == "-" {
+		if words[0] = first + words[0]; words[0] == "-" {
 			words[0] = ""
 		}
 		if b.Recipient != words[0] {

@@ -27,6 +27,7 @@ type found struct {
 	summary  bool   // it is the last line of a session, which stands before it
 	indent   int    // of its line, where it begins one
 	reason   string // what the notice says of it, folded
+	table    bool   // the reason stands in a table of labels and values
 	host     string // that refused, where a table has it
 }
 

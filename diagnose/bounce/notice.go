@@ -31,10 +31,19 @@ func readNotice(text string) *notice {
 		text = text[:MaxText]
 	}
 	n := &notice{text: plainMarks(text)}
-	n.low = asciiLower(n.text)
 	n.lines = splitLines(n.text)
+	if at := n.bareHeader(); at >= 0 { // before the phrases are looked for: there is much text behind it
+		n.cut(at)
+	}
+	n.low = asciiLower(n.text)
 	n.hits = phrases().find(n.low, make([]hit, 0, 32))
-	n.cut()
+	for i := range n.hits {
+		h := &n.hits[i]
+		if (h.class == clsSeparator || h.class == clsSeparatorLine) && n.separates(h) {
+			n.cut(n.lineAt(h.from).from)
+			break
+		}
+	}
 	for _, h := range n.hits {
 		switch h.class {
 		case clsDelay:
@@ -48,6 +57,27 @@ func readNotice(text string) *notice {
 		}
 	}
 	return n
+}
+
+// cut takes the returned message off, which begins with the line at index at.
+func (n *notice) cut(at int) {
+	n.returned = n.text[at:] + n.returned
+	n.text = n.text[:at]
+	if n.low != "" {
+		n.low = n.low[:at]
+	}
+	for i := range n.lines {
+		if n.lines[i].from >= at {
+			n.lines = n.lines[:i]
+			break
+		}
+	}
+	for i := range n.hits {
+		if n.hits[i].from >= at {
+			n.hits = n.hits[:i]
+			break
+		}
+	}
 }
 
 func splitLines(s string) []line {
@@ -88,39 +118,6 @@ func plainMarks(s string) string {
 	return s
 }
 
-// cut finds where the returned message begins and takes it off: at words that
-// say so, or at a header that nobody announced.
-func (n *notice) cut() {
-	at := len(n.text)
-	for i := range n.hits {
-		h := &n.hits[i]
-		if (h.class == clsSeparator || h.class == clsSeparatorLine) && n.separates(h) {
-			at = n.lineAt(h.from).from
-			break
-		}
-	}
-	if i := n.bareHeader(at); i >= 0 {
-		at = i
-	}
-	if at == len(n.text) {
-		return
-	}
-	n.returned = n.text[at:]
-	n.text, n.low = n.text[:at], n.low[:at]
-	for i := range n.lines {
-		if n.lines[i].from >= at {
-			n.lines = n.lines[:i]
-			break
-		}
-	}
-	for i := range n.hits {
-		if n.hits[i].from >= at {
-			n.hits = n.hits[:i]
-			break
-		}
-	}
-}
-
 func (n *notice) lineAt(i int) line { return n.lines[n.lineIndex(i)] }
 
 // lineIndex gives the line that holds index i of the text.
@@ -145,6 +142,11 @@ func (n *notice) separates(h *hit) bool {
 	before, after := n.low[l.first:h.from], ""
 	if h.to < l.to {
 		after = n.low[h.to:l.to]
+	}
+	for _, w := range [...]string{"detail", "détail", "dettagli", "detal", "detaljer"} {
+		if strings.Contains(before, w) {
+			return false // the heading of a table in an Exchange report
+		}
 	}
 	wordsBefore, wordsAfter := countWords(before), countWords(after)
 	marked := hasRule(before) || hasRule(after)
@@ -194,16 +196,13 @@ func countWords(s string) (words int) {
 	return words
 }
 
-// bareHeader finds, in front of limit, a mail header that starts without an
-// announcement: "Received:" or "Return-Path:" or an mbox line at the start of a
-// paragraph, with other fields of a mail behind it.
-func (n *notice) bareHeader(limit int) int {
+// bareHeader finds a mail header that starts without an announcement:
+// "Received:" or "Return-Path:" or an mbox line at the start of a paragraph,
+// with other fields of a mail behind it.
+func (n *notice) bareHeader() int {
 	opening := true
 	for i, l := range n.lines {
-		if l.from >= limit {
-			break
-		}
-		if opening && l.indent() == 0 && !l.blank() && isTraceField(n.low[l.from:l.to]) && n.headerLines(i) >= 3 {
+		if opening && l.indent() == 0 && !l.blank() && isTraceField(n.text[l.from:l.to]) && n.headerLines(i) >= 3 {
 			return l.from
 		}
 		opening = l.blank() || hasRule(n.text[l.from:l.to])
@@ -211,9 +210,11 @@ func (n *notice) bareHeader(limit int) int {
 	return -1
 }
 
-func isTraceField(low string) bool {
-	for _, name := range [...]string{"received:", "return-path:", "x-received:", "from mailer-daemon", "dkim-signature:", "delivered-to:", "x-google-smtp-source:"} {
-		if strings.HasPrefix(low, name) {
+var traceFields = [...]string{"received:", "return-path:", "x-received:", "from mailer-daemon", "dkim-signature:", "delivered-to:", "x-google-smtp-source:"}
+
+func isTraceField(s string) bool {
+	for _, name := range traceFields {
+		if len(s) >= len(name) && s[0]|0x20 == name[0] && strings.EqualFold(s[:len(name)], name) {
 			return true
 		}
 	}
@@ -227,12 +228,10 @@ func (n *notice) headerLines(i int) (fields int) {
 		if l.blank() {
 			break
 		}
-		if name, _, ok := statusField(n.low[l.from:l.to]); ok && l.indent() == 0 {
-			switch name {
-			case "received", "return-path", "from", "to", "subject", "date", "message-id", "mime-version", "content-type", "x-received", "dkim-signature", "x-original-to", "delivered-to", "cc", "reply-to", "x-mailer":
-				fields++
-			}
-		} else if strings.HasPrefix(n.low[l.from:l.to], "from mailer-daemon") {
+		name, _, ok := statusField(n.text[l.from:l.to])
+		if ok && l.indent() == 0 && (isMailName(name) || strings.EqualFold(name, "x-received") || strings.EqualFold(name, "x-original-to") || strings.EqualFold(name, "x-mailer")) {
+			fields++
+		} else if isTraceField(n.text[l.from:l.to]) {
 			fields++
 		}
 	}

@@ -75,7 +75,7 @@ func (d *draft) pasted() (Report, bool) {
 		if _, ok := codeIn(list[i].reason); ok {
 			code = true
 		}
-		if list[i].strength >= fair && isPostfix(list[i].reason) {
+		if list[i].strength >= fair && (list[i].table || isPostfix(list[i].reason)) {
 			known = true
 		}
 	}

@@ -38,7 +38,7 @@ func (f *finder) reasons() {
 			block = strings.TrimLeft(strings.TrimPrefix(block, ">"), "\"')]: \t")
 		}
 		if reply, host := f.cell(x.to, end); reply != "" {
-			x.reason, x.host = reply, host
+			x.reason, x.host, x.table = reply, host, true
 		} else {
 			x.reason = f.trimReason(foldReason(block))
 		}
@@ -69,6 +69,9 @@ func (f *finder) cell(from, to int) (reply, host string) {
 	for i := f.lineIndex(from); i < len(f.lines) && f.lines[i].from < to; i++ {
 		l := f.lines[i]
 		c, at := f.labelAt(l.first, l.to)
+		if tab := strings.IndexByte(f.text[l.first:l.to], '\t'); c == clsNone && tab > 0 {
+			c, at = clsReply, l.first+tab // whatever the label is called in this language
+		}
 		value := strings.TrimSpace(f.text[at:max(at, l.to)])
 		switch {
 		case c == clsReply && reply == "" && startsWithCode(value):

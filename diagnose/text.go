@@ -116,13 +116,14 @@ func address(s string) string {
 	if dots == 3 && colons == 1 {
 		s = s[:strings.IndexByte(s, ':')]
 	}
-	if dots != 3 && colons < 2 || len(s) > 45 {
+	v6 := colons > 2 || strings.Contains(s, "::") // two colons alone are a time of day
+	if dots != 3 && !v6 || len(s) > 45 {
 		return ""
 	}
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		hex := isDigit(c) || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F' || c == 'x' || c == '*'
-		if !hex && c != '.' && (c != ':' || colons < 2) {
+		if !hex && c != '.' && (c != ':' || !v6) {
 			return ""
 		}
 	}

@@ -102,6 +102,18 @@ func TestMboxAnyRead(t *testing.T) {
 	}
 }
 
+// TestMboxWindow holds that a separator is seen wherever the reader's window
+// ends in it.
+func TestMboxWindow(t *testing.T) {
+	for k := range len(sep) + 8 {
+		first := sep + "S: 1\n\n"
+		first += strings.Repeat("x", window-k-2-len(first)) + "\n\n"
+		if got := split(t, strings.NewReader(first+sep+"S: 2\n"), Limits{}); len(got) != 2 {
+			t.Errorf("%d bytes before the end of the window: %d mails", k, len(got))
+		}
+	}
+}
+
 func TestMboxCut(t *testing.T) {
 	mbox := sep + "Subject: 1\n\n" + strings.Repeat("x", 300_000) + "\n\n" + sep + "Subject: 2\n\nx\n"
 	m := OpenMbox(strings.NewReader(mbox), Limits{Size: 1000})

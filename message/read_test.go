@@ -132,6 +132,7 @@ var readCases = []struct{ name, mail, want string }{
 	{"base64 with junk", "Content-Transfer-Encoding: base64\n\naGVsbG8sIGFsbCBvZiB5b3Ug!\n*dGhlcmU=\n", "0 text/plain \"hello, all of you there\""},
 	{"base64 in pieces", "Content-Transfer-Encoding: base64\n\naGU=\nbGxv\n", "0 text/plain \"hello\""},
 	{"base64 with a footer", "Content-Transfer-Encoding: base64\n\naGVsbG8sIGFsbCBvZiB5b3UgdGhlcmU=\n____________\nA list of mine, on the web\n", "0 text/plain \"hello, all of you there\""},
+	{"base64 with a word behind", "Content-Transfer-Encoding: base64\n\naGVsbG8sIGFsbCBvZiB5b3UgdGhlcmU=\nMailing\n", "0 text/plain \"hello, all of you there\""},
 	{"base64 without padding, with a footer", "Content-Transfer-Encoding: base64\n\naGVsbG8sIGFsbCBvZiB5b3UgdGhlcmUu\n____________\nA list of mine, on the web\n", "0 text/plain \"hello, all of you there.\""},
 	{"text that claims base64", "Content-Transfer-Encoding: base64\n\nThis is plain text. So it is.\n", "0 text/plain \"This is plain text. So it is.\\n\""},
 	{"quoted-printable", "Content-Transfer-Encoding: Quoted-Printable\n\nh=c3=A4l=  \nlo=20 \nx\t\n", "0 text/plain \"hällo \\nx\\n\""},
@@ -259,6 +260,19 @@ func TestUTF16(t *testing.T) {
 				t.Errorf("raw is %q", m.Raw)
 			}
 		}
+	}
+}
+
+// TestUTF16Coded holds that what was coded before the mail became UTF-16 keeps
+// its own charset.
+func TestUTF16Coded(t *testing.T) {
+	in := b64([]byte("Subject: s\nContent-Type: text/plain; charset=koi8-r\n\n\xf0\xd2\xc9\n"))
+	raw := []byte("\xff\xfe")
+	for _, c := range []byte("Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n" + in) {
+		raw = append(raw, c, 0)
+	}
+	if got, want := outline(Read(raw, Limits{})), "0 message/rfc822\n1 text/plain (s) \"При\\n\"\nutf-16 coded"; got != want {
+		t.Errorf("got %s want %s", got, want)
 	}
 }
 

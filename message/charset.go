@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -146,7 +147,7 @@ func decodeWith(enc encoding.Encoding, b []byte, limit int) string {
 		n, used, err := dec.Transform(buf[:], b, true)
 		out.Write(buf[:n])
 		b = b[used:]
-		if err == nil || err != transform.ErrShortDst || n == 0 && used == 0 {
+		if !errors.Is(err, transform.ErrShortDst) || n == 0 && used == 0 {
 			break
 		}
 	}

@@ -53,17 +53,15 @@ func dateToken(s string) (tok, rest string) {
 }
 
 type dateParts struct {
-	year, day  int
-	month      int
-	hour       int
-	min, sec   int
-	nsec       int
-	zone       int // seconds east
-	hasZone    bool
-	pm, am     bool
-	junk       int
-	shortYear  bool
-	zoneNameAt bool
+	year, day int
+	month     int
+	hour      int
+	min, sec  int
+	nsec      int
+	zone      int // seconds east
+	hasZone   bool
+	pm, am    bool
+	junk      int
 }
 
 // add takes one token in; false if it shows that the text is no date.

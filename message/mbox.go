@@ -16,12 +16,11 @@ import (
 // MboxReader reads the mails of an mbox (RFC 4155 and its kin mboxo, mboxrd)
 // one by one. Memory is bounded by Limits.Size, whatever the file holds.
 type MboxReader struct {
-	r     *bufio.Reader
-	size  int
-	pos   int64 // of the next byte in r
-	tail  []byte
-	start bool // at the start of the file, or only blank lines since
-	err   error
+	r    *bufio.Reader
+	size int
+	pos  int64  // of the next byte in r
+	tail []byte // the last bytes of the mail in hand
+	err  error
 }
 
 // window is what is looked at together; a separator line and the line after it
@@ -86,7 +85,7 @@ func (m *MboxReader) Next() (raw []byte, offset int64, cut bool, err error) {
 			break
 		}
 	}
-	if m.err != nil && m.err != io.EOF {
+	if m.err != nil && !errors.Is(m.err, io.EOF) {
 		err = fmt.Errorf("read mbox at byte %d: %w", m.pos, m.err)
 		m.err = io.EOF
 	}
@@ -110,7 +109,7 @@ func (m *MboxReader) skipBlank() error {
 	for {
 		w, err := m.r.Peek(1)
 		if len(w) == 0 {
-			if err != nil && err != io.EOF {
+			if err != nil && !errors.Is(err, io.EOF) {
 				err = fmt.Errorf("read mbox at byte %d: %w", m.pos, err)
 			}
 			m.err = io.EOF
@@ -195,11 +194,9 @@ func isSeparator(b []byte) bool {
 		return false
 	}
 	line := strings.TrimSpace(string(b[5:end]))
-	addr, rest := "", line
+	addr, rest := line, ""
 	if i := strings.IndexAny(line, " \t"); i > 0 {
 		addr, rest = line[:i], line[i:]
-	} else {
-		addr, rest = line, ""
 	}
 	if strings.TrimSpace(rest) != "" {
 		return hasDate(rest) || hasDate(line)

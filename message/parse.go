@@ -267,6 +267,7 @@ func (w *walk) closeAbove(k, stop int) {
 		case !f.multi:
 		case f.ended:
 			part.Epilogue.To = max(part.Body.To, part.Epilogue.From)
+		case w.done: // the end was not looked for
 		case f.seen:
 			w.note(NoteUnclosed, f.part, Range{part.Body.To, part.Body.To})
 		case !f.retry:

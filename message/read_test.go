@@ -185,7 +185,7 @@ func TestReadCaps(t *testing.T) {
 		{"depth", string(nested(4)), Limits{Depth: 2}, "0 multipart/mixed (deep)\n1 multipart/mixed\n2 multipart/mixed opaque \"--b2\\nContent-Type: multipart/mixed; boundary=\\\"b3\\\"\\n\\n--b3\\nContent-Type: text/plain\\n\\ninnermost\\n--b3--\\n--b2--\"\ndepth"},
 		{"depth of messages", "Content-Type: message/rfc822\n\nContent-Type: message/rfc822\n\n" + inner, Limits{Depth: 1}, "0 message/rfc822\n1 message/rfc822 opaque \"" + strings.ReplaceAll(inner, "\n", "\\n") + "\"\ndepth"},
 		{"depth that suffices", string(nested(3)), Limits{Depth: 3}, "0 multipart/mixed (deep)\n1 multipart/mixed\n2 multipart/mixed\n3 text/plain \"innermost\""},
-		{"parts", two, Limits{Parts: 3}, "0 multipart/mixed\n1 text/plain \"one\"\n1 application/octet-stream opaque \"\\ntwo\\n--b\\n\\nthree\\n--b--\\n\"\nparts unclosed"},
+		{"parts", two, Limits{Parts: 3}, "0 multipart/mixed\n1 text/plain \"one\"\n1 application/octet-stream opaque \"\\ntwo\\n--b\\n\\nthree\\n--b--\\n\"\nparts"},
 		{"one part", two, Limits{Parts: 1}, "0 multipart/mixed opaque \"--b\\n\\none\\n--b\\n\\ntwo\\n--b\\n\\nthree\\n--b--\\n\"\nparts"},
 		{"size", "Subject: s\n\n0123456789", Limits{Size: 16}, "0 text/plain (s) \"0123\"\nsize"},
 		{"header", "Subject: s\nX-Long: " + strings.Repeat("x", 100) + "\nX-After: y\n\nbody\n", Limits{HeaderBytes: 50}, "0 text/plain (s) \"body\\n\"\nheader"},

@@ -187,24 +187,6 @@ func (t *table) candidates(s *subject, b *room, slow bool) candidates {
 	return c
 }
 
-// run asks the candidates among the rules from, from+1 ... end-1 that pass the
-// filter, in their order; nil passes all.
-func (t *table) run(s *subject, c candidates, from, end int, pass func(*Rule) bool) (answer, bool) {
-	for i := c.rules.next(from, end); i >= 0; i = c.rules.next(i+1, end) {
-		r := t.rules[i]
-		if pass != nil && !pass(r) {
-			continue
-		}
-		if r.Outcome == "" || r.Outcome == s.outcome {
-			if from, end, ok := t.find(i, s, c); ok {
-				return answer{r, r.Class, s.fragment(from, end)}, true
-			}
-		}
-		c.rules.drop(i)
-	}
-	return answer{}, false
-}
-
 // find gives the place of the subject that a rule fits: of its branches the one
 // whose match begins first.
 func (t *table) find(i int, s *subject, c candidates) (from, end int, ok bool) {

@@ -464,13 +464,17 @@ func stamp(t time.Time) string { return t.Format("2006-01-02 15:04:05 -07:00") }
 // para prints a paragraph.
 func (p *Printer) para(s string) { p.hang("", s) }
 
+// breaks reports where a line may be broken: not at a no-break space, which
+// French puts before its colons.
+func breaks(r rune) bool { return r == ' ' || r == '\n' || r == '\t' }
+
 // hang prints a text behind a prefix, wrapped with a hanging indent. A word
 // that is wider than the line, such as a reply's URL, is left whole.
 func (p *Printer) hang(prefix, s string) {
 	indent := utf8.RuneCountInString(prefix)
 	col := indent
 	p.b.WriteString(prefix)
-	for i, word := range strings.Fields(s) {
+	for i, word := range strings.FieldsFunc(s, breaks) {
 		w := utf8.RuneCountInString(word)
 		if i > 0 {
 			if col+1+w > p.width() {

@@ -23,6 +23,7 @@ func readFeedback(d *draft) (Report, bool) {
 		readComplaint(c, h)
 	}
 	r.Original = readOriginal(d.returnedHeader())
+	r.Original.Recipients = d.wentTo()
 	fromReturned(c, &r.Original)
 	r.Feedback = c
 	return r, true
@@ -146,6 +147,7 @@ func readComplaintForm(d *draft) (Report, bool) {
 	r.Kind = KindFeedback
 	r.Why[0].Fragment = named
 	r.Original = readOriginal(d.returned)
+	r.Original.Recipients = d.wentTo()
 	c := &event.Complaint{Type: "abuse", SourceIP: ipIn(d.env.subject)}
 	if a := addressIn(d.returned.Get("X-HmXmrOriginalRecipient")); a != "" {
 		c.Recipients = []string{a}

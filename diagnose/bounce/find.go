@@ -170,11 +170,8 @@ func (f *finder) turnTo(p span) bool {
 	if rest := strings.TrimLeft(f.low[p.to:min(len(f.low), p.to+40)], "> \n"); strings.HasPrefix(rest, "へ") || strings.HasPrefix(rest, "まで") {
 		return true // Japanese puts the word behind
 	}
-	for i := len(f.hits) - 1; i >= 0; i-- {
+	for i := f.hitAt(p.from) - 1; i >= 0; i-- {
 		h := &f.hits[i]
-		if h.from >= p.from {
-			continue
-		}
 		if p.from-h.from > 120 || h.class == clsList {
 			break // "trying to deliver the mail to the following recipients"
 		}
@@ -231,7 +228,7 @@ func (n *notice) whole(p span) bool {
 
 // add notes an address.
 func (f *finder) add(p span, s strength, a mail.Action) {
-	if !f.whole(p) {
+	if len(f.out) >= 4*MaxResults || !f.whole(p) {
 		return
 	}
 	f.out = append(f.out, found{address: p.of(f.text), strength: s, action: a, from: p.from, to: p.to})
@@ -311,8 +308,8 @@ func (f *finder) failing(at, i int) bool {
 	if i+2 < len(f.lines) {
 		end = f.lines[i+2].to
 	}
-	for k := range f.hits {
-		if h := &f.hits[k]; h.from >= at && h.from < end && (h.class == clsFailed || h.class == clsReason || h.class == clsFinal) {
+	for k := f.hitAt(at); k < len(f.hits) && f.hits[k].from < end; k++ {
+		if h := &f.hits[k]; h.class == clsFailed || h.class == clsReason || h.class == clsFinal {
 			return true
 		}
 	}

@@ -1,6 +1,10 @@
 package bounce
 
-import "strings"
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
 
 // notice is the text of a notification, prepared for reading: one form of
 // quotation marks and spaces, cut where the returned message begins.
@@ -27,9 +31,7 @@ func (l line) indent() int { return l.first - l.from }
 
 // readNotice prepares a text.
 func readNotice(text string) *notice {
-	if len(text) > MaxText {
-		text = text[:MaxText]
-	}
+	text = cutText(text, MaxText)
 	n := &notice{text: plainMarks(text)}
 	n.lines = splitLines(n.text)
 	if at := n.bareHeader(); at >= 0 { // before the phrases are looked for: there is much text behind it
@@ -80,6 +82,17 @@ func (n *notice) cut(at int) {
 	}
 }
 
+// cutText gives the first n bytes of s, less what would be half a character.
+func cutText(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
 func splitLines(s string) []line {
 	lines := make([]line, 0, 1+strings.Count(s, "\n"))
 	for from := 0; from < len(s); {
@@ -118,6 +131,12 @@ func plainMarks(s string) string {
 	return s
 }
 
+// hitAt gives the index of the first hit that begins at or behind i.
+func (n *notice) hitAt(i int) int {
+	at, _ := slices.BinarySearchFunc(n.hits, i, func(h hit, i int) int { return h.from - i })
+	return at
+}
+
 func (n *notice) lineAt(i int) line { return n.lines[n.lineIndex(i)] }
 
 // lineIndex gives the line that holds index i of the text.
@@ -139,9 +158,12 @@ func (n *notice) lineIndex(i int) int {
 // original message is following. ---"), and nothing much follows it there.
 func (n *notice) separates(h *hit) bool {
 	l := n.lineAt(h.from)
+	if h.from-l.first > 100 {
+		return false
+	}
 	before, after := n.low[l.first:h.from], ""
 	if h.to < l.to {
-		after = n.low[h.to:l.to]
+		after = n.low[h.to:min(l.to, h.to+200)]
 	}
 	for _, w := range [...]string{"detail", "détail", "dettagli", "detal", "detaljer"} {
 		if strings.Contains(before, w) {

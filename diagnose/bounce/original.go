@@ -19,6 +19,14 @@ func (d *draft) returnedHeader() message.Header {
 	return d.returned
 }
 
+// wentTo gives to whom the returned message went.
+func (d *draft) wentTo() []string {
+	if !d.hasTo {
+		d.to, d.hasTo = originalRecipients(d.returnedHeader()), d.returned.Len() > 0 || d.n != nil
+	}
+	return d.to
+}
+
 // headerInText reads the header at the start of a text that begins with the
 // words of a separator.
 func headerInText(s string) message.Header {
@@ -65,7 +73,6 @@ func readOriginal(h message.Header) Original {
 			break
 		}
 	}
-	o.Recipients = originalRecipients(h)
 	return o
 }
 

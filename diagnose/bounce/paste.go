@@ -19,9 +19,7 @@ func ReadText(s string, o Options) Report {
 // readPasted reads a text without an envelope. Its words must be those of a
 // report: a form that one program has, or fields of a delivery status.
 func readPasted(s string, depth int) Report {
-	if len(s) > MaxText {
-		s = s[:MaxText]
-	}
+	s = strings.ToValidUTF8(cutText(s, MaxText), "\ufffd")
 	s = strings.ReplaceAll(strings.ReplaceAll(s, "\r\n", "\n"), "\r", "\n")
 	s = unquote(s)
 	if looksHTML(s) {

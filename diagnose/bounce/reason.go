@@ -88,13 +88,13 @@ func (f *finder) cell(from, to int) (reply, host string) {
 }
 
 // sessionStart gives where the transcript begins in which index i stands.
-func (f *finder) sessionStart(i int) (start int) {
-	for k := range f.hits {
+func (f *finder) sessionStart(i int) int {
+	for k := f.hitAt(i) - 1; k >= 0 && i-f.hits[k].from < maxReason; k-- {
 		if h := &f.hits[k]; h.class == clsReason && h.to < i {
-			start = f.lines[f.lineIndex(h.from)].to
+			return f.lines[f.lineIndex(h.from)].to
 		}
 	}
-	return start
+	return 0
 }
 
 // reasonEnd gives where the reason of x ends: at the next recipient, at words
@@ -103,16 +103,16 @@ func (f *finder) sessionStart(i int) (start int) {
 func (f *finder) reasonEnd(x *found, next []*found) int {
 	end := min(len(f.text), x.to+maxReason)
 	for _, y := range next {
+		if y.from >= end {
+			break
+		}
 		if y.from > x.to && y.strength >= x.strength {
-			end = min(end, f.lineStart(y.from, x.to))
+			end = f.lineStart(y.from, x.to)
 			break
 		}
 	}
-	for _, stop := range f.stops {
-		if stop > x.to {
-			end = min(end, f.lineStart(stop, x.to))
-			break
-		}
+	if i, _ := slices.BinarySearch(f.stops, x.to+1); i < len(f.stops) {
+		end = min(end, f.lineStart(f.stops[i], x.to))
 	}
 	if x.indent < 2 {
 		return end
@@ -154,8 +154,9 @@ func (f *finder) trimReason(s string) string {
 // after: the reply in front of the first recipient, with what follows it there.
 func (f *finder) reasonBefore(order []*found) string {
 	end := len(f.text)
+	listed := f.has(certain)
 	for _, x := range order {
-		if x.strength == certain || !f.has(certain) {
+		if x.strength == certain || !listed {
 			end = f.lineStart(x.from, 0)
 			break
 		}
@@ -164,13 +165,13 @@ func (f *finder) reasonBefore(order []*found) string {
 	if !ok {
 		return ""
 	}
-	for i := range f.hits { // words that open the list of recipients end the reason
-		if h := &f.hits[i]; h.class == clsList && h.from > at && h.from < end {
+	for i := f.hitAt(at + 1); i < len(f.hits) && f.hits[i].from < end; i++ {
+		if h := &f.hits[i]; h.class == clsList { // words that open the list of recipients end the reason
 			end = f.lineStart(h.from, at)
 			break
 		}
 	}
-	return foldReason(f.text[at:end])
+	return foldReason(f.text[at:min(end, at+maxReason)])
 }
 
 // lineStart gives the start of the line that holds index i, not below floor.
@@ -198,12 +199,13 @@ func (f *finder) aside(x *found) string {
 		return after
 	}
 	intro := 0
-	for i := range f.hits {
+	for i := f.hitAt(from) - 1; i >= 0 && from-f.hits[i].from < maxReason; i-- {
 		if h := &f.hits[i]; h.class == clsList && h.to < from {
 			intro = f.lines[f.lineIndex(h.to)].to
+			break
 		}
 	}
-	return foldReason(f.text[min(intro, from):from])
+	return foldReason(f.text[max(min(intro, from), from-maxReason):from])
 }
 
 // hasWords reports whether s says more than marks do.
@@ -254,7 +256,7 @@ func foldReason(s string) string {
 		}
 		b.WriteString(l)
 	}
-	return strings.TrimSpace(b.String())
+	return strings.ToValidUTF8(strings.TrimSpace(b.String()), "") // the range may cut a character
 }
 
 // codeIn finds the first reply code of a text, an SMTP one or an enhanced one,

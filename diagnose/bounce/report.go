@@ -67,6 +67,9 @@ func (d *draft) finish(r *Report, facts *envelopeFacts) {
 		h = d.returnedHeader()
 	}
 	r.Original = readOriginal(h)
+	if h.Len() > 0 {
+		r.Original.Recipients = d.wentTo()
+	}
 	if r.Original.EnvelopeFrom == "" {
 		r.Original.EnvelopeFrom = facts.sender
 	}
@@ -164,7 +167,7 @@ func (d *draft) complete(name, host string, words func() []found) string {
 	if a := pick(known, name); a != "" {
 		return a
 	}
-	if a := pick(originalRecipients(d.returnedHeader()), name); a != "" {
+	if a := pick(d.wentTo(), name); a != "" {
 		return a
 	}
 	if name == "" || strings.ContainsAny(name, " /|@;=:\"") || host == "" || strings.HasPrefix(host, "[") {
@@ -308,27 +311,12 @@ func (n *notice) wholeReply(first string) string {
 // envelope must speak for a report, and so must the words.
 func readWords(d *draft) (Report, bool) {
 	env := d.env.score()
-	if env < 1 || env < 2 && !d.env.robot {
+	if env < 1 || env < 2 && !d.env.robot || d.env.answers() {
 		return Report{}, false
 	}
 	n := d.notice()
 	list := d.named(n)
-	words := 0
-	if n.format == "generic" {
-		words = 1
-	} else if n.format != "" {
-		words = 2
-	}
-	if len(list) > 0 {
-		words += int(list[0].strength) - 1
-	}
-	if d.returnedHeader().Len() > 0 {
-		words++
-	}
-	if words == 0 && (len(d.status) > 0 || n.failing() || env >= 7) {
-		words = 1
-	}
-	if words == 0 || env+words < 4 || d.env.answers() {
+	if !d.speaks(n, list) {
 		return Report{}, false
 	}
 	r := d.report(n.format, whyWords)
@@ -344,7 +332,7 @@ func readWords(d *draft) (Report, bool) {
 			r.Why = append(r.Why, mail.Reason{Key: whyReturned, Fragment: list[0].address})
 		}
 	}
-	if len(list) == 0 && env < 4 {
+	if len(list) == 0 && (env < 4 || !n.failing()) {
 		return Report{}, false
 	}
 	r.Results = d.fromWords(n, list)
@@ -353,6 +341,38 @@ func readWords(d *draft) (Report, bool) {
 		r.Kind = KindDelayed
 	}
 	return r, true
+}
+
+// speaks weighs the words of a notice, together with the envelope. The less the
+// envelope says, the more the words must: a person may write "could not be
+// delivered" under a subject of this kind, but has no list, no form and no
+// reply code; and a list alone is no failure.
+func (d *draft) speaks(n *notice, list []found) bool {
+	env := d.env.score()
+	words := 0
+	if n.format == "generic" {
+		words = 1
+	} else if n.format != "" {
+		words = 2
+	}
+	if len(list) > 0 {
+		words += int(list[0].strength) - 1
+	}
+	if d.returnedHeader().Len() > 0 {
+		words++
+	}
+	if words == 0 && (len(d.status) > 0 || n.failing() || env >= 5) {
+		words = 1
+	}
+	switch {
+	case words == 0 || env+words < 4:
+		return false
+	case !d.env.daemon && !d.env.nullPath && !d.env.certain && !d.env.robot:
+		return words >= 3
+	case env < 4:
+		return n.failing() || n.format != "" && n.format != "generic"
+	}
+	return true
 }
 
 // named gives the recipients that the header and the words name. The header
@@ -391,14 +411,15 @@ func (d *draft) plausible(n *notice, list []found) []found {
 	h := d.returnedHeader()
 	sender := addressKey(addressIn(h.Text("From")))
 	to := addressKey(addressIn(d.env.h.Text("To")))
-	known := originalRecipients(h)
-	isKnown := func(a string) bool {
-		for _, k := range known {
-			if addressKey(k) == addressKey(a) {
-				return true
-			}
-		}
-		return false
+	known := d.wentTo()
+	keys := make(map[string]bool, len(known))
+	for _, a := range known {
+		keys[addressKey(a)] = true
+	}
+	isKnown := func(a string) bool { return keys[addressKey(a)] }
+	some := false
+	for i := range list {
+		some = some || isKnown(list[i].address)
 	}
 	out := list[:0:0]
 	for _, x := range list {
@@ -413,10 +434,10 @@ func (d *draft) plausible(n *notice, list []found) []found {
 			x.address, x.strength = a, fair
 		}
 		k := addressKey(x.address)
-		if x.strength < certain && (k == sender || k == to) && !isKnown(x.address) {
-			continue
+		if !isKnown(x.address) && (k == to && (n.format == "" || n.format == "generic") || x.strength < certain && (k == sender || k == to)) {
+			continue // a notice about mail that was kept from the one who reads it
 		}
-		if x.strength == weak && len(known) > 0 && !isKnown(x.address) && anyKnown(list, isKnown) {
+		if x.strength == weak && some && !isKnown(x.address) {
 			continue
 		}
 		out = append(out, x)
@@ -424,20 +445,11 @@ func (d *draft) plausible(n *notice, list []found) []found {
 	return out
 }
 
-func anyKnown(list []found, isKnown func(string) bool) bool {
-	for i := range list {
-		if isKnown(list[i].address) {
-			return true
-		}
-	}
-	return false
-}
-
 // guess gives the recipient where the words name none: an address of the text
 // to which the returned message went, the only address of the text, or the only
 // recipient of the returned message. Where there are several nobody can tell.
 func (d *draft) guess(n *notice) []found {
-	known := originalRecipients(d.returnedHeader())
+	known := d.wentTo()
 	isKnown := make(map[string]bool, len(known))
 	for _, a := range known {
 		isKnown[addressKey(a)] = true

@@ -21,6 +21,8 @@ type draft struct {
 	attached []*message.Part // the messages that are attached; the first one is taken for the returned one
 	returned message.Header
 
+	to      []string // to whom the returned message went
+	hasTo   bool
 	text    string
 	hasText bool
 	n       *notice
@@ -139,7 +141,7 @@ func (d *draft) notification() string {
 		if p.MediaType == "text/html" || p.MediaType == "text/plain" && looksHTML(t) {
 			t = message.PlainText(t)
 		}
-		t = t[:min(len(t), room)]
+		t = cutText(t, room)
 		room -= len(t)
 		if i == 0 {
 			d.text = t

@@ -67,7 +67,7 @@ func localStart(s string, at, floor int) int {
 		}
 		i -= size
 	}
-	for i < at && strings.IndexByte("!#$%&'*-/=?^`{|}~.", s[i]) >= 0 {
+	for i < at && strings.IndexByte("!#$%&'*-/=?^`{|}~.", s[i]) >= 0 && !strings.HasPrefix(s[i:], "=?") {
 		i++ // a bullet, a quotation mark, an operator: no address begins so in practice
 	}
 	if eq := strings.IndexByte(s[i:at], '='); eq > 0 && isKeyword(s[i:i+eq]) {

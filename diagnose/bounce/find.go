@@ -51,7 +51,7 @@ type finder struct {
 	out []found
 
 	open    bool
-	closed  bool // by a reason: another recipient of the same form may follow
+	closed  bool // by a reason: another recipient of the same form may follow it
 	action  mail.Action
 	indent  int // of the list's first recipient, -1 before it
 	tail    tail
@@ -255,7 +255,8 @@ func (f *finder) line(i int, l line) {
 	if f.turnTo(p) {
 		return
 	}
-	again := f.closed && f.members > 0 && how == tailColon && f.tail == tailColon && l.indent() == f.indent && i > 0 && f.lines[i-1].blank()
+	again := f.closed && f.members > 0 && how == f.tail && how != tailOther && l.indent() == f.indent && i > 0 &&
+		(f.lines[i-1].blank() || f.lines[i-1].indent() > l.indent())
 	switch {
 	case again || f.open && f.belongs(i, l, how):
 		if f.members == 0 {

@@ -431,10 +431,10 @@ func (d *draft) plausible(n *notice, list []found) []found {
 			if a == "" {
 				continue
 			}
-			x.address, x.strength = a, fair
+			x.address, x.strength = a, certain
 		}
 		k := addressKey(x.address)
-		if !isKnown(x.address) && (k == to && (n.format == "" || n.format == "generic") || x.strength < certain && (k == sender || k == to)) {
+		if !isKnown(x.address) && (k == to && (n.format == "" || n.format == "generic") && !(x.strength == certain && d.env.nullPath) || x.strength < certain && (k == sender || k == to)) {
 			continue // a notice about mail that was kept from the one who reads it
 		}
 		if x.strength == weak && some && !isKnown(x.address) {

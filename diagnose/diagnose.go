@@ -54,7 +54,7 @@ func (e *Engine) Diagnose(ev Evidence) mail.Diagnosis {
 		answers[i] = e.ask(&subjects[i], rules, layers[i].spoke(ev, len(layers)))
 	}
 	at := decide(answers)
-	if at < 0 && len(layers) == 1 && answers[0].rule == nil {
+	if at < 0 && answers[0].rule == nil {
 		at = e.wholeText(ev, layers, subjects, answers, rules)
 	}
 	if at < 0 {
@@ -77,18 +77,27 @@ func (e *Engine) Diagnose(ev Evidence) mail.Diagnosis {
 // wholeText asks the rules about the words with their wrapper, where what is
 // inside says nothing: "refused to talk to me: too busy".
 func (e *Engine) wholeText(ev Evidence, layers []Layer, subjects []subject, answers []answer, operators []string) int {
-	text := tidy(ev.Text)
-	if len(text) == len(layers[0].Text) {
+	s, ok := withWrapper(ev, layers, &subjects[0])
+	if !ok {
 		return -1
 	}
-	s := newSubject(canonical(parseReply(text)))
-	s.outcome = subjects[0].outcome
 	a := e.ask(&s, operators, Local)
 	if a.rule == nil {
 		return -1
 	}
 	subjects[0], answers[0] = s, a
 	return decide(answers)
+}
+
+// withWrapper gives the subject with its wrapper, if one was taken off.
+func withWrapper(ev Evidence, layers []Layer, inner *subject) (subject, bool) {
+	text := tidy(ev.Text)
+	if len(layers) != 1 || len(text) == len(layers[0].Text) {
+		return subject{}, false
+	}
+	s := newSubject(canonical(parseReply(text)))
+	s.outcome, s.status = inner.outcome, inner.status
+	return s, true
 }
 
 // subject makes the line on which the rules look. The report's own status is
@@ -105,16 +114,16 @@ func (e *Engine) subject(l *Layer, ev Evidence, innermost bool) subject {
 	return s
 }
 
-// spoke combines what the wrapper says with what the evidence says; the latter
-// is about the outermost words.
+// spoke combines what the wrapper says with what the evidence says, which is
+// about the outermost words.
 func (l *Layer) spoke(ev Evidence, layers int) Spoke {
 	switch {
 	case l.Remote:
 		return Remote
+	case layers == 1 && ev.Spoke != SpokeUnknown:
+		return ev.Spoke
 	case l.Local:
 		return Local
-	case layers == 1:
-		return ev.Spoke
 	}
 	return SpokeUnknown
 }
@@ -175,7 +184,7 @@ func verdict(ev Evidence, layers []Layer, subjects []subject, answers []answer, 
 	if at < last {
 		d.Confidence *= outerDiscount
 	}
-	if layers[at].Local || last == 0 && ev.Spoke == Local {
+	if layers[at].spoke(ev, len(layers)) == Local {
 		d.Why = append(d.Why, mail.Reason{Key: whyNoRemote, Fragment: subjects[at].line})
 	}
 	if d.Class == mail.Transport && len(d.Contributing) == 0 && a.rule.Tier != TierFallback {

@@ -67,21 +67,30 @@ func New(o Options) (*Engine, error) {
 	if e.texts == nil {
 		e.texts = shippedTexts
 	}
+	if len(o.Rules) == 0 {
+		return e, nil
+	}
+	if err := e.takeIn(o.Rules); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// takeIn puts an operator's own rules before the shipped ones.
+func (e *Engine) takeIn(files []*RuleFile) error {
 	var own []*Rule
-	for _, f := range o.Rules {
+	for _, f := range files {
 		for _, r := range f.Rules {
 			r.Own = true
 			own = append(own, r)
 		}
 	}
-	if len(own) == 0 {
-		return e, nil
+	if err := distinct(e.shipped.rules, own); err != nil {
+		return err
 	}
-	if err := distinct(t.rules, own); err != nil {
-		return nil, err
-	}
-	e.own, err = newTable(own)
-	return e, err
+	t, err := newTable(own)
+	e.own = t
+	return err
 }
 
 // shippedTable gives the shipped rules ready for questions: as compiled if that

@@ -1,7 +1,6 @@
 package diagnose
 
 import (
-	"regexp"
 	"regexp/syntax"
 	"strings"
 	"unicode"
@@ -10,11 +9,9 @@ import (
 	"github.com/postroad/postroad/mail"
 )
 
-// Rules ignore case. Go's regexp does that by comparing runes one by one, which
-// costs it the fast search for a pattern's beginning. So the text is folded
-// once, the patterns are folded once, and both are compared as they are. The
-// answer is the same wherever folding keeps every rune's length, see
-// [foldText]; elsewhere the patterns as written are used.
+// Rules ignore case. The text is folded once, the patterns are folded once, and
+// both are compared as they are: what a pattern means is what it matches in the
+// folded text.
 
 // foldRune gives the one rune that stands for all that differ from r in case
 // only: the lower-case letter in ASCII, the smallest of them elsewhere.
@@ -35,10 +32,10 @@ func foldRune(r rune) rune {
 	return least
 }
 
-// foldText folds every rune. It fails where a rune's length would change: then
-// places in the result would not be places in s, and the two runes that fold to
-// ASCII letters would make word boundaries that are not there.
-func foldText(s string) (string, bool) {
+// foldText folds every rune. Where one becomes shorter or longer by that, places
+// gives the place in s of every byte of the result and of its end; nil says that
+// they are the same.
+func foldText(s string) (folded string, places []int) {
 	ascii := true
 	for i := 0; i < len(s); i++ {
 		if s[i] >= utf8.RuneSelf {
@@ -47,31 +44,41 @@ func foldText(s string) (string, bool) {
 		}
 	}
 	if ascii {
-		return lower(s), true
+		return lower(s), nil
 	}
-	b := make([]byte, 0, len(s))
+	b := make([]byte, 0, len(s)+8)
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])
+		before := len(b)
 		if r == utf8.RuneError && n <= 1 {
 			b = append(b, s[i])
-			i++
-			continue
+		} else {
+			b = utf8.AppendRune(b, foldRune(r))
 		}
-		f := foldRune(r)
-		if utf8.RuneLen(f) != n {
-			return s, false
+		if places == nil && len(b)-before != n {
+			places = make([]int, before, len(s)+8)
+			for j := range places {
+				places[j] = j
+			}
 		}
-		b = utf8.AppendRune(b, f)
+		if places != nil {
+			for range len(b) - before {
+				places = append(places, i)
+			}
+		}
 		i += n
 	}
-	return string(b), true
+	if places != nil {
+		places = append(places, len(s))
+	}
+	return string(b), places
 }
 
-// alternatives gives the branches of the rule; none if it cannot be folded. A
-// rule from the compiled table parses its pattern when it is first asked.
+// alternatives gives the branches of the rule. A rule from the compiled table
+// parses its pattern when it is first asked.
 func (r *Rule) alternatives() []branch {
 	r.splitOnce.Do(func() {
-		if r.branches != nil || keepsCase(r.Match) {
+		if r.branches != nil {
 			return
 		}
 		re, err := syntax.Parse(r.Match, syntax.Perl|syntax.FoldCase)
@@ -103,7 +110,7 @@ func split(re *syntax.Regexp) []branch {
 }
 
 // keepsCase looks for a group that takes a flag back, "(?-i:...)": such a pattern
-// cannot be folded.
+// cannot be folded, and no rule may have one.
 func keepsCase(pattern string) bool {
 	for {
 		_, rest, ok := strings.Cut(pattern, "(?")
@@ -156,36 +163,27 @@ func (b *branch) find(folded string) (from, end int, ok bool) {
 	return b.backward.back(folded, end), end, true
 }
 
-// findExact is find over the text as written, for what cannot be folded.
-func (r *Rule) findExact(s *subject) (from, end int, ok bool) {
-	r.exactOnce.Do(func() {
-		r.exact = regexp.MustCompile("(?i)" + r.Match)
-	})
-	at := r.exact.FindStringIndex(s.line)
-	if at == nil {
-		return 0, 0, false
-	}
-	return at[0], at[1], true
-}
-
 // subject is one layer as rules see it.
 type subject struct {
-	line     string // canonical
-	folded   string // the same without case, byte for byte as long
-	foldable bool   // whether there is such a thing
-	outcome  mail.Outcome
-	status   mail.Enhanced // the report's, where the line has no enhanced code
+	line    string // canonical
+	folded  string // the same without case
+	places  []int  // see foldText
+	outcome mail.Outcome
+	status  mail.Enhanced // the report's, where the line has no enhanced code
 }
 
 func newSubject(line string) subject {
 	s := subject{line: line}
-	s.folded, s.foldable = foldText(line)
+	s.folded, s.places = foldText(line)
 	return s
 }
 
-// fragment is the piece of the line at a place that was found, with the words
+// fragment is the piece of the line at a place of the folded text, with the words
 // at its ends made whole.
 func (s *subject) fragment(from, end int) string {
+	if s.places != nil {
+		from, end = s.places[from], s.places[end]
+	}
 	for from > 0 && end > from && wordByte(s.line[from]) && wordByte(s.line[from-1]) {
 		from--
 	}

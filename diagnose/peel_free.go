@@ -258,13 +258,16 @@ var ownWords = [...]struct {
 // localWords recognises a report in the sending side's own words.
 func localWords(s string) (wrap, bool) {
 	t := text{s, lower(s)}
-	if code, _, ok := replyCode(s); ok && code < 400 {
-		return wrap{}, false
-	}
-	if w, ok := connecting(t); ok {
-		return w, true
+	_, _, coded := replyCode(s)
+	if !coded {
+		if w, ok := connecting(t); ok {
+			return w, true
+		}
 	}
 	for _, o := range ownWords {
+		if coded && !codes(o.name) {
+			continue
+		}
 		i := t.has(o.words)
 		if i < 0 {
 			continue
@@ -278,6 +281,13 @@ func localWords(s string) (wrap, bool) {
 		return w, true
 	}
 	return wrap{}, false
+}
+
+// codes reports whether the program puts a reply code before its own words. Where
+// one stands before the words of another, a server has passed them on: a Postfix
+// that verifies a recipient says "450 4.1.1 ...: unverified address: connect to".
+func codes(program string) bool {
+	return program == "exchange" || program == "exchange-online" || program == "sendmail"
 }
 
 // connecting reads the forms that begin with the host: Postfix's "connect to

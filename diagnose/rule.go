@@ -1,7 +1,6 @@
 package diagnose
 
 import (
-	"regexp"
 	"regexp/syntax"
 	"sync"
 
@@ -54,8 +53,6 @@ type Rule struct {
 
 	splitOnce sync.Once
 	branches  []branch // see alternatives
-	exactOnce sync.Once
-	exact     *regexp.Regexp // for text as written
 }
 
 // branch is one of the alternatives at the top of a pattern. Rules are wide

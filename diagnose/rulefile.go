@@ -145,8 +145,9 @@ func (e *entry) rule() (*Rule, error) {
 	if err != nil {
 		return nil, fmt.Errorf("match is no RE2 pattern: %w; correct it", err)
 	}
-	if !keepsCase(e.Match) {
-		r.branches = split(re)
+	if keepsCase(e.Match) {
+		return nil, errors.New("match keeps case apart with (?-...), and rules ignore case; remove that")
 	}
+	r.branches = split(re)
 	return r, nil
 }

@@ -52,10 +52,7 @@ func newTable(rules []*Rule) (*table, error) {
 
 // shape gives for each branch of the rule the number of its sets.
 func (r *Rule) shape() []int {
-	if len(r.alternatives()) == 0 { // cannot be folded: one branch that is always asked
-		return []int{0}
-	}
-	shape := make([]int, len(r.branches))
+	shape := make([]int, len(r.alternatives()))
 	for i := range r.branches {
 		shape[i] = len(r.branches[i].needs)
 	}
@@ -162,7 +159,7 @@ func (b *room) bits(t *table) (sets bitset, c candidates) {
 // answer. With slow set every rule is.
 func (t *table) candidates(s *subject, b *room, slow bool) candidates {
 	sets, c := b.bits(t)
-	if slow || !s.foldable {
+	if slow {
 		for i := range t.rules {
 			c.rules.add(i)
 		}
@@ -191,9 +188,6 @@ func (t *table) candidates(s *subject, b *room, slow bool) candidates {
 // whose match begins first.
 func (t *table) find(i int, s *subject, c candidates) (from, end int, ok bool) {
 	branches := t.rules[i].alternatives()
-	if !s.foldable || len(branches) == 0 {
-		return t.rules[i].findExact(s)
-	}
 	first := int(t.from[i])
 	for j := range branches {
 		if !c.branches.has(first + j) {

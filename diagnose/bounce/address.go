@@ -51,18 +51,19 @@ func localStart(s string, at, floor int) int {
 	if at > floor && s[at-1] == '"' {
 		return quotedStart(s, at, floor)
 	}
-	i := at
+	i, ascii := at, false
 	for i > floor {
 		c := s[i-1]
 		if isLocalByte(c) {
 			i--
+			ascii = true
 			continue
 		}
 		if c < utf8.RuneSelf {
 			break
 		}
 		r, size := utf8.DecodeLastRuneInString(s[floor:i])
-		if !isWordRune(r) || isUnspaced(r) && i < at {
+		if !isWordRune(r) || isUnspaced(r) && ascii {
 			break
 		}
 		i -= size

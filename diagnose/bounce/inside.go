@@ -13,13 +13,22 @@ func readForwarded(d *draft) (Report, bool) {
 	if d.depth >= maxDepth {
 		return Report{}, false
 	}
+	var all Report
 	for _, p := range d.attached {
-		if p.Body.Len() == 0 {
+		if p.Body.Len() == 0 || len(all.Results) >= MaxResults {
 			continue
 		}
-		if r := read(d.m, p, d.depth+1); r.isReport() {
-			return r.forwarded("message/rfc822"), true
+		r := read(d.m, p, d.depth+1)
+		switch {
+		case !r.isReport():
+		case all.Kind == "":
+			all = r
+		default:
+			all.add(&r)
 		}
+	}
+	if all.Kind != "" {
+		return all.forwarded("message/rfc822"), true
 	}
 	if !d.env.forward {
 		return Report{}, false
@@ -32,6 +41,25 @@ func readForwarded(d *draft) (Report, bool) {
 		return r.forwarded(d.env.subject), true
 	}
 	return Report{}, false
+}
+
+// add takes over the results of another report that was forwarded in the same
+// mail. A recipient stays what the first report said.
+func (r *Report) add(other *Report) {
+	if r.Kind == KindFeedback || other.Kind == KindFeedback {
+		return
+	}
+	seen := make(map[string]bool, len(r.Results))
+	for i := range r.Results {
+		seen[addressKey(r.Results[i].Recipient)] = true
+	}
+	for i := range other.Results {
+		if k := addressKey(other.Results[i].Recipient); !seen[k] {
+			seen[k] = true
+			r.Results = append(r.Results, other.Results[i])
+		}
+	}
+	r.Kind = kindOf(r.Results)
 }
 
 func (r *Report) isReport() bool {

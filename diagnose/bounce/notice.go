@@ -17,6 +17,7 @@ type notice struct {
 	format   string // by the words that only one program has
 	mark     string // these words
 	delay    int    // how many phrases say that it is still being tried
+	sure     bool   // one of them says so whatever else is said
 	final    int    // how many say that it is over
 }
 
@@ -50,6 +51,7 @@ func readNotice(text string) *notice {
 		switch h.class {
 		case clsDelay:
 			n.delay++
+			n.sure = n.sure || h.detail == "sure"
 		case clsFinal:
 			n.final++
 		case clsFormat:

@@ -66,18 +66,7 @@ func (d *draft) pasted() (Report, bool) {
 		}
 	}
 	list := d.named(n)
-	known := n.format != "" && n.format != "generic"
-	daemon := d.env.daemon || d.env.undeliv
-	code := false
-	for i := range list {
-		if _, ok := codeIn(list[i].reason); ok {
-			code = true
-		}
-		if list[i].strength >= fair && (list[i].table || isPostfix(list[i].reason)) {
-			known = true
-		}
-	}
-	if !known && !(n.format == "generic" && (daemon || code)) && !(daemon && (len(list) > 0 && code || n.final > 0)) {
+	if !d.speaksPasted(n, list) {
 		return Report{}, false
 	}
 	r := d.report(n.format, whyWords)
@@ -87,7 +76,7 @@ func (d *draft) pasted() (Report, bool) {
 	if len(list) == 0 {
 		if list = d.guess(n); len(list) == 0 {
 			_, hasCode := codeIn(n.text)
-			if !hasCode || !known {
+			if !hasCode || n.format == "" {
 				return Report{}, false
 			}
 			list = []found{{reason: n.afterIntroduction()}} // the address was taken out
@@ -96,6 +85,38 @@ func (d *draft) pasted() (Report, bool) {
 	r.Results = d.fromWords(n, list)
 	d.finish(&r, &envelopeFacts{})
 	return r, true
+}
+
+// speaksPasted weighs the words of a pasted text: those that only one program
+// has are enough, and so is a piece that only a report has. Else a list of
+// recipients must come with a failure, or the header lines name a mail program.
+func (d *draft) speaksPasted(n *notice, list []found) bool {
+	if n.format != "" && n.format != "generic" {
+		return true
+	}
+	top, code := strength(0), false
+	for i := range list {
+		top = max(top, list[i].strength)
+		if list[i].strength >= fair && (list[i].table || isPostfix(list[i].reason)) {
+			return true
+		}
+		if tells(list[i].reason) >= 2 {
+			code = true
+		}
+	}
+	over := n.final > 0 || n.delay > 0
+	if top >= fair && d.returnedHeader().Len() > 0 {
+		return true // with the mail that it is about
+	}
+	switch {
+	case d.env.daemon && d.env.undeliv:
+		return true
+	case d.env.daemon || d.env.undeliv:
+		return top > 0 && (code || over || n.format != "" || top == certain) || over && n.format != ""
+	case n.format != "":
+		return top == certain || top > 0 && code
+	}
+	return top == certain && code
 }
 
 // isPostfix tells the line of a Postfix report without its letter, which is the

@@ -588,7 +588,7 @@ func (n *notice) tone(subject string) mail.Action {
 	if n.delay == 0 {
 		return mail.ActionFailed
 	}
-	if n.final == 0 {
+	if n.final == 0 || n.sure {
 		return mail.ActionDelayed
 	}
 	for _, w := range [...]string{"delay", "warning", "still being retried", "verz", "retard", "ritard", "retras", "atras"} {

@@ -23,7 +23,7 @@ import (
 //go:embed compiled.txt
 var compiledText string
 
-const compiledHead = "postroad rules 1 "
+const compiledHead = "postroad rules 2 "
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -166,7 +166,7 @@ func readLiterals(text string, sets int) (*index, error) {
 		list, text, _ = strings.Cut(text, "\t")
 		literal, text, _ = strings.Cut(text, "\n")
 		n, err := strconv.ParseUint(at, 10, 8)
-		if err != nil || int(n)+gram > len(literal) {
+		if err != nil || len(literal) < gram || int(n)+gramLen(literal) > len(literal) {
 			return nil, errTable
 		}
 		from := len(owners)

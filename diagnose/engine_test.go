@@ -140,11 +140,11 @@ func TestRulesMatchAsRegexp(t *testing.T) {
 func TestFoldingBeyondASCII(t *testing.T) {
 	fast, slow := shippedEngine(t), slowEngine(t)
 	for text, fragment := range map[string]string{
-		"550 5.1.1 unknown uſer":          "unknown uſer",
+		"550 5.1.1 unknown uſer":           "unknown uſer",
 		"550 5.1.1 un\u212anown user":      "un\u212anown user",
 		"550 5.1.1 İ: no ſuch user here ẞ": "no ſuch user here",
-		"550 5.1.1 UTILISATEUR INCONNU É": "UTILISATEUR INCONNU",
-		"550 \xff\xfe user unknown \x80":  "user unknown",
+		"550 5.1.1 UTILISATEUR INCONNU É":  "UTILISATEUR INCONNU",
+		"550 \xff\xfe user unknown \x80":   "user unknown",
 	} {
 		ev := Evidence{Text: text}
 		same(t, fast, slow, ev)

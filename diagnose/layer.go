@@ -30,23 +30,25 @@ type Layer struct {
 // only what it says of the one inside; one that is ("550 5.4.300 Message
 // expired -> ...") stays as a layer. At most [mail.MaxReply] bytes are read and
 // [MaxDepth] wrappers taken off.
-func Peel(text string) []Layer {
-	s := tidy(text)
+func Peel(raw string) []Layer {
+	s := tidy(raw)
 	if s == "" {
 		return nil
 	}
 	layers := make([]Layer, 0, 2)
 	var at Layer // what the wrappers so far say of the text that is left
+	var t text
 	var m marks
 	for depth := 0; ; depth++ {
-		m = findMarks(s)
-		w, ok := unwrap(s, m)
+		t = text{s, lower(s)}
+		m = findMarks(t)
+		w, ok := unwrap(t, m)
 		if !ok || depth == MaxDepth {
 			break
 		}
 		inner := trimSpace(w.inner)
 		if w.outer != "" {
-			layers = append(layers, finish(at, w.outer, findMarks(w.outer)))
+			layers = append(layers, finishOuter(at, w.outer))
 			if !w.same {
 				at = Layer{}
 			}
@@ -60,7 +62,12 @@ func Peel(text string) []Layer {
 		}
 		s = inner
 	}
-	return append(layers, finish(at, s, m))
+	return append(layers, finish(at, t, m))
+}
+
+func finishOuter(at Layer, s string) Layer {
+	t := text{s, lower(s)}
+	return finish(at, t, findMarks(t))
 }
 
 // wrap is what one wrapper says and holds.
@@ -98,29 +105,25 @@ func (l *Layer) take(w wrap) {
 
 // finish reads the reply of a layer and, where the text is a sending MTA's own
 // report of a broken session, the host and phase that it names.
-func finish(at Layer, s string, m marks) Layer {
-	at.Text = s
+func finish(at Layer, t text, m marks) Layer {
+	at.Text = t.s
 	if !at.Remote && m.own() {
-		if w, ok := localWords(s); ok {
+		if w, ok := localWords(t); ok {
 			at.take(w)
 		}
 	}
-	at.Reply = parseReply(s)
+	at.Reply = parseReply(t.s)
 	return at
 }
 
-// unwrap finds the outermost wrapper of s.
-func unwrap(s string, m marks) (best wrap, ok bool) {
-	var t text
-	best.from = len(s) + 1
+// unwrap finds the outermost wrapper of a text.
+func unwrap(t text, m marks) (best wrap, ok bool) {
+	best.from = len(t.s) + 1
 	for i := range wrappers {
-		if wr := &wrappers[i]; wr.words != nil && !m.wrapper(i) || wr.words == nil && !wr.may(s) {
+		if wr := &wrappers[i]; wr.words != nil && !m.wrapper(i) || wr.words == nil && !wr.may(t.s) {
 			continue
 		}
-		if t.s == "" {
-			t = text{s, lower(s)}
-		}
-		if w, found := wrappers[i].read(t); found && w.from < best.from && len(w.inner) < len(s) {
+		if w, found := wrappers[i].read(t); found && w.from < best.from && len(w.inner) < len(t.s) {
 			best, ok = w, true
 		}
 	}
@@ -169,8 +172,8 @@ func (m marks) wrapper(i int) bool { return m[0]>>i&1 != 0 }
 func (m marks) own() bool          { return m[0]>>len(wrappers)&1 != 0 }
 
 // findMarks looks for all the words at once.
-func findMarks(s string) (m marks) {
-	markIndex().scan(s, m[:])
+func findMarks(t text) (m marks) {
+	markIndex().scan(t.low, m[:])
 	return m
 }
 
@@ -199,12 +202,21 @@ func tidy(s string) string {
 	}
 	s = trimSpace(s)
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; c == '\r' || c < ' ' && c != '\n' && c != '\t' || c == 0x7f || c == 0xc2 && i+1 < len(s) && s[i+1] == 0xa0 {
+		if c := s[i]; untidy[c] && (c != 0xc2 || i+1 < len(s) && s[i+1] == 0xa0) {
 			return trimSpace(clean.Replace(s))
 		}
 	}
 	return s
 }
+
+// untidy are the bytes at which clean may have something to do.
+var untidy = func() (t [256]bool) {
+	for c := range ' ' {
+		t[c] = c != '\n' && c != '\t'
+	}
+	t[0x7f], t[0xc2] = true, true // the latter begins a no-break space
+	return t
+}()
 
 var clean = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u00a0", " ",
 	"\x00", "", "\x01", " ", "\x02", " ", "\x03", " ", "\x04", " ", "\x05", " ", "\x06", " ", "\x07", " ",

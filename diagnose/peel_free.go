@@ -256,9 +256,8 @@ var ownWords = [...]struct {
 }
 
 // localWords recognises a report in the sending side's own words.
-func localWords(s string) (wrap, bool) {
-	t := text{s, lower(s)}
-	_, _, coded := replyCode(s)
+func localWords(t text) (wrap, bool) {
+	_, _, coded := replyCode(t.s)
 	if !coded {
 		if w, ok := connecting(t); ok {
 			return w, true

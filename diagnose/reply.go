@@ -185,17 +185,17 @@ func canonical(r mail.Reply) string {
 		b.WriteString(e)
 	}
 	for _, l := range r.Lines {
-		space := b.Len() > 0
-		for i := 0; i < len(l); i++ {
-			if isSpace(l[i]) {
-				space = b.Len() > 0
-				continue
+		for l != "" { // word by word
+			l = strings.TrimLeft(l, " \t\r\n")
+			n := 0
+			for n < len(l) && (!isSpace(l[n]) || l[n] == ' ' && n+1 < len(l) && !isSpace(l[n+1])) {
+				n++
 			}
-			if space {
+			if n > 0 && b.Len() > 0 {
 				b.WriteByte(' ')
-				space = false
 			}
-			b.WriteByte(l[i])
+			b.WriteString(l[:n])
+			l = l[n:]
 		}
 	}
 	return b.String()

@@ -20,7 +20,7 @@ type RuleFile struct {
 	Rules   []*Rule
 }
 
-// file and entry are the TOML form, see the package's rules/README.
+// file and entry are the TOML form.
 type file struct {
 	Sources map[string]string `toml:"sources"`
 	Rule    []entry           `toml:"rule"`

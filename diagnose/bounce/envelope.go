@@ -67,7 +67,8 @@ var daemonLocals = [...]string{
 	"mailerdaemon", "mailerdaemons", "maildaemon", "postmaster", "postmasters", "mdaemon", "mmdf", "daemon",
 	"maildeliverysystem", "maildeliverysubsystem", "maildelivery", "mailsystem", "maileradmin", "mailadmin",
 	"mailadministrator", "poostmaster", "smtpd", "mailgateway", "mailgate", "systemadministrator",
-	"internetmaildelivery", "bouncehandler", "nonexistent", "mailmaster", "postoffice", "deliverystatus",
+	"internetmaildelivery", "bouncehandler", "mailmaster", "postoffice", "deliverystatus", "mailserver",
+	"mailservice", "mailrobot", "mailhub", "smtpgateway", "returnedmail", "undeliverable",
 }
 
 // daemonNames are display names of mail programs.
@@ -75,7 +76,8 @@ var daemonNames = [...]string{
 	"mail delivery", "mailer-daemon", "mailer daemon", "mail daemon", "delivery subsystem", "mail deliver system",
 	"postmaster", "mail administrator", "mail system", "system administrator", "internet mail delivery",
 	"ndr administrator", "message delivery", "mail router", "content-filter", "delivery agent",
-	"mail transfer agent", "mta ", "smtp server", "interscan", "mail gateway",
+	"mail transfer agent", "mta ", "smtp server", "interscan", "mail gateway", "memo service", "delivery service",
+	"delivery report", "mail server", "mailserver",
 }
 
 // listLocals end, or are, the local parts of list managers.

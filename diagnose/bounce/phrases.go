@@ -2,6 +2,7 @@ package bounce
 
 import (
 	_ "embed" // for phrases.txt
+	"slices"
 	"strings"
 	"sync"
 
@@ -99,14 +100,11 @@ func readBook(text string, ofSubjects bool) *book {
 	for i := range b.phrases {
 		t := b.phrases[i].text
 		k := bucket(t[0], t[1])
-		at := len(b.buckets[k])
-		for at > 0 && len(b.phrases[b.buckets[k][at-1]].text) < len(t) {
-			at--
+		at := 0
+		for at < len(b.buckets[k]) && len(b.phrases[b.buckets[k][at]].text) >= len(t) {
+			at++
 		}
-		list := append(b.buckets[k], 0)
-		copy(list[at+1:], list[at:])
-		list[at] = uint16(i)
-		b.buckets[k] = list
+		b.buckets[k] = slices.Insert(b.buckets[k], at, uint16(i))
 	}
 	return b
 }

@@ -316,6 +316,9 @@ func recipientOf(field string) (address string, usable bool) {
 			v = strings.TrimSpace(v[i+1 : i+j])
 		}
 	}
+	if rest, ok := strings.CutPrefix(v, "IMCEASMTP-"); ok {
+		v = encapsulated(rest)
+	}
 	if strings.HasPrefix(v, "|") || strings.HasPrefix(v, "/") {
 		return v, false // a program or a file
 	}
@@ -326,6 +329,26 @@ func recipientOf(field string) (address string, usable bool) {
 		return p.of(v), true
 	}
 	return v, false
+}
+
+// encapsulated undoes what Exchange makes of a foreign SMTP address to hand it
+// round inside: "bob+40example+2Enet@ex.example.com" behind "IMCEASMTP-".
+func encapsulated(s string) string {
+	if i := strings.LastIndexByte(s, '@'); i > 0 {
+		s = s[:i]
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '+' && i+2 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil && n > 0x20 && n < 0x7f {
+				b.WriteByte(byte(n))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
 }
 
 // unicodeAddress undoes the two escaped forms of RFC 6533 section 3: \x{7528}

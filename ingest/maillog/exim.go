@@ -30,7 +30,7 @@ func isEximID(s string) (n int, ok bool) {
 // eximPrefix takes off what Exim puts in front itself: the marks of an entry
 // that syslog made it split ("[1/2] "), its own time and zone, its pid. It
 // reports whether an entry of the main log follows.
-func eximPrefix(l *Line, s *string, year int, loc *time.Location) bool {
+func eximPrefix(l *Line, s *string, loc *time.Location) bool {
 	rest := *s
 	if n := splitMark(rest); n > 0 {
 		rest = rest[n:]

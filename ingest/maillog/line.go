@@ -139,7 +139,7 @@ func parseMessage(l *Line, p prefix, year int, loc *time.Location) bool {
 	if s == "" {
 		return false
 	}
-	if eximPrefix(l, &s, year, loc) {
+	if eximPrefix(l, &s, loc) {
 		return parseExim(l, s)
 	}
 	if parsePostfix(l, s, p.tag != "") {

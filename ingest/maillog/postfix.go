@@ -305,7 +305,8 @@ func (l *Line) read(text string, relayed bool) {
 // postfixPeer finds the remote host that a text names, and whether the text is
 // that host's own.
 func postfixPeer(s string) (host, ip string, port int, spoke bool) {
-	rest, said := s, false
+	var rest string
+	said := false
 	switch {
 	case strings.HasPrefix(s, "host "):
 		rest, said = s[5:], true

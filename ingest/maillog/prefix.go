@@ -369,11 +369,11 @@ func cutZone(s string, loc *time.Location) (*time.Location, string) {
 	if s[0] == '-' {
 		offset = -offset
 	}
-	return zoneOf(offset, loc), rest[2:]
+	return zoneOf(offset), rest[2:]
 }
 
 // zoneOf avoids a new Location per line where the offset is zero.
-func zoneOf(offset int, loc *time.Location) *time.Location {
+func zoneOf(offset int) *time.Location {
 	if offset == 0 {
 		return time.UTC
 	}

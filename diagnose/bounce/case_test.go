@@ -18,7 +18,8 @@ import (
 //	RECIPIENT [field=value ...]
 //
 // The fields are action (failed if left out), status, code, enhanced, host, ip,
-// reporting, stage, spoke, outcome, original, ours, text (a piece of the
+// reporting, stage, spoke, outcome, original, ours, lines (of the reply), breaks (line ends of
+// the diagnostic), text (a piece of the
 // diagnostic). Recipients stand in order; "-" is one without an address.
 type oneCase struct {
 	name, file string
@@ -135,6 +136,7 @@ func check(t *testing.T, r Report, want string) {
 			"enhanced": b.Reply.Enhanced, "host": b.RemoteHost, "ip": b.RemoteIP, "reporting": b.ReportingHost,
 			"stage": string(b.Stage), "spoke": fmt.Sprint(b.Spoke), "outcome": string(b.Outcome),
 			"original": b.OrigRcpt, "ours": string(b.Ours), "lines": strconv.Itoa(len(b.Reply.Lines)),
+			"breaks": strconv.Itoa(strings.Count(b.Diagnostic, "\n")),
 		}
 		fields := map[string]string{"action": "failed"}
 		for _, w := range words[1:] {
@@ -149,5 +151,18 @@ func check(t *testing.T, r Report, want string) {
 		if !strings.Contains(b.Diagnostic, text) {
 			t.Errorf("%s: diagnostic %q lacks %q", b.Recipient, b.Diagnostic, text)
 		}
+	}
+}
+
+func BenchmarkCases(b *testing.B) {
+	var mails []*message.Message
+	for _, c := range readCases(b) {
+		if !c.pasted {
+			mails = append(mails, message.Read([]byte(c.input), message.Limits{}))
+		}
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		Read(mails[i%len(mails)], Options{})
 	}
 }

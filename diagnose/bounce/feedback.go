@@ -54,8 +54,8 @@ func readComplaint(c *event.Complaint, h message.Header) {
 	}
 	set(&c.ReportedHost, "Reported-Domain")
 	for _, name := range [...]string{"Arrival-Date", "Received-Date"} {
-		if t, ok := message.ParseDate(h.Get(name)); ok && c.Arrival.IsZero() {
-			c.Arrival = t
+		if c.Arrival.IsZero() {
+			c.Arrival = dateOf(h.Get(name))
 		}
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(h.Get("Incidents")))

@@ -15,7 +15,7 @@ type notice struct {
 	lines    []line
 	hits     []hit
 	format   string // by the words that only one program has
-	mark     string // these words
+	mark     string // these words, or else those that introduce the recipients
 	delay    int    // how many phrases say that it is still being tried
 	sure     bool   // one of them says so whatever else is said
 	final    int    // how many say that it is over
@@ -54,6 +54,10 @@ func readNotice(text string) *notice {
 			n.sure = n.sure || h.detail == "sure"
 		case clsFinal:
 			n.final++
+		case clsList, clsAddress:
+			if n.mark == "" {
+				n.mark = n.text[h.from:h.to]
+			}
 		case clsFormat:
 			if n.format == "" || n.format == "generic" && h.detail != "generic" {
 				n.format, n.mark = h.detail, n.text[h.from:h.to]

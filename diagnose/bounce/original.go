@@ -66,7 +66,7 @@ func readOriginal(h message.Header) Original {
 	}
 	o.MessageID = strings.Trim(h.Get("Message-ID"), "<> \t")
 	o.From, o.To, o.Subject = h.Text("From"), h.Text("To"), h.Text("Subject")
-	o.Date, _ = message.ParseDate(h.Get("Date"))
+	o.Date = dateOf(h.Get("Date"))
 	for _, name := range [...]string{"Return-Path", "X-Envelope-From", "Envelope-From"} {
 		if a := addressIn(h.Get(name)); a != "" {
 			o.EnvelopeFrom = a

@@ -137,8 +137,10 @@ func (f *finder) trimReason(s string) string {
 	low := asciiLower(s[:min(len(s), 64)])
 	if rest, ok := strings.CutPrefix(low, "(reason: "); ok {
 		s = s[len(low)-len(rest):]
-		if i := strings.IndexByte(s, '\n'); i < 0 && strings.HasSuffix(s, ")") {
-			s = s[:len(s)-1]
+		for i := 0; i < len(s); i++ {
+			if s[i] == ')' && (i+1 == len(s) || isBlank(s[i+1])) && strings.Count(s[:i], "(") == strings.Count(s[:i], ")") {
+				return strings.TrimSpace(s[:i] + s[i+1:])
+			}
 		}
 		return s
 	}

@@ -176,16 +176,16 @@ func (r *statusReader) field(name, value string) {
 		r.repeated(g.remote != "")
 		g.remote, r.folded = value, &g.remote
 	case "last-attempt-date":
-		g.lastAttempt, _ = message.ParseDate(value)
+		g.lastAttempt = dateOf(value)
 	case "will-retry-until":
-		g.retryUntil, _ = message.ParseDate(value)
+		g.retryUntil = dateOf(value)
 	case "reporting-mta":
 		_, host := splitType(value)
 		r.facts.reporting = hostName(host)
 	case "original-envelope-id":
 		r.facts.envelopeID = value
 	case "arrival-date":
-		r.facts.arrival, _ = message.ParseDate(value)
+		r.facts.arrival = dateOf(value)
 	case "x-original-message-id":
 		r.facts.messageID = value
 	default:
@@ -193,6 +193,15 @@ func (r *statusReader) field(name, value string) {
 			r.facts.sender = addressIn(value) // X-Postfix-Sender, X-Yandex-Sender, X-SendGrid-Sender
 		}
 	}
+}
+
+// dateOf reads a date field; the zero time where it is none.
+func dateOf(s string) time.Time {
+	t, ok := message.ParseDate(s)
+	if !ok {
+		return time.Time{}
+	}
+	return t.UTC()
 }
 
 // repeated begins the next group where the current one has the field already.

@@ -40,7 +40,7 @@ func Peel(raw string) []Layer {
 	var t text
 	var m marks
 	for depth := 0; ; depth++ {
-		t = text{s, lower(s)}
+		t = newText(s)
 		m = findMarks(t)
 		w, ok := unwrap(t, m)
 		if !ok || depth == MaxDepth {
@@ -66,7 +66,7 @@ func Peel(raw string) []Layer {
 }
 
 func finishOuter(at Layer, s string) Layer {
-	t := text{s, lower(s)}
+	t := newText(s)
 	return finish(at, t, findMarks(t))
 }
 
@@ -151,16 +151,21 @@ var wrappers = [...]wrapper{
 	{read: remoteReturned, words: []string{"server returned", "serveur", "remoteserver", "remoto", "server at ", "server unter "}},
 	{read: primaryTarget, words: []string{"primary target ip address"}},
 	{read: arrow, words: []string{" ->", "-> ", "\n->", "->\n", "\t->", "->\t", " -&gt;", "-&gt; "}},
-	{read: postfixSaid, words: []string{" said:", " refused to talk to me:"}},
+	{read: postfixSaid, words: []string{" said:", " refused to talk to me:", " responded with failure:"}},
 	{read: postfixInReply, words: []string{"(in reply to "}},
 	{read: postfixSuspended, words: []string{"delivery temporarily suspended:"}},
-	{read: eximError, words: []string{"smtp error from remote mail"}},
-	{read: eximRetryEnd, words: []string{"retry timeout exceeded"}},
+	{read: eximError, words: []string{"smtp error from remote "}},
+	{read: gaveUp, words: []string{"retry timeout exceeded", "i'm not going to try again"}},
+	{read: dmaDislike, words: []string{" did not like our "}},
 	{read: qmailSaid, words: []string{"remote host said:", "remote_host_said:"}},
+	{read: qmailProgress, words: []string{"most progress was "}},
+	{read: transcriptHead, may: func(s string) bool { return s[0] == '-' }},
+	{read: sendmailReason, words: []string{"(reason: "}},
 	{read: transcript, words: []string{"<<< "}},
 	{read: amavis, words: []string{"from mta("}},
 	{read: notesTransfer, words: []string{"error transferring to "}},
 	{read: quotedTail, may: func(s string) bool { return s[len(s)-1] == '>' }},
+	{read: exchangeGave, words: []string{" gave this error:"}},
 	{read: announced, words: announcementWords()},
 }
 
@@ -194,19 +199,52 @@ var markIndex = sync.OnceValue(func() *index {
 	return fileLiterals(literals, owners)
 })
 
-// tidy makes one kind of line end, drops what no reply holds and bounds the
-// length.
+// tidy makes one kind of line end, drops what no reply holds, bounds the length
+// and undoes the folding of long lines.
 func tidy(s string) string {
 	if len(s) > mail.MaxReply {
 		s = s[:mail.MaxReply]
 	}
 	s = trimSpace(s)
+	lines := false
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; untidy[c] && (c != 0xc2 || i+1 < len(s) && s[i+1] == 0xa0) {
-			return trimSpace(clean.Replace(s))
+		c := s[i]
+		if untidy[c] && (c != 0xc2 || i+1 < len(s) && s[i+1] == 0xa0) {
+			return unfoldLines(trimSpace(clean.Replace(s)))
 		}
+		lines = lines || c == '\n'
+	}
+	if lines {
+		return unfoldLines(s)
 	}
 	return s
+}
+
+// unfoldLines joins the lines that begin with white space to those before: MTAs
+// fold what they write, also in the middle of "(in reply to RCPT TO command)".
+// Marks of a transcript begin a line wherever they stand.
+func unfoldLines(s string) string {
+	if !strings.Contains(s, "\n ") && !strings.Contains(s, "\n\t") {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	for line := range strings.SplitSeq(s, "\n") {
+		text := trimSpace(line)
+		switch {
+		case b.Len() == 0:
+		case text != "" && text != line && isSpace(line[0]) && !mark(text):
+			b.WriteByte(' ')
+		default:
+			b.WriteByte('\n')
+		}
+		b.WriteString(text)
+	}
+	return trimSpace(b.String())
+}
+
+func mark(line string) bool {
+	return strings.HasPrefix(line, "<<<") || strings.HasPrefix(line, ">>>") || strings.HasPrefix(line, "---")
 }
 
 // untidy are the bytes at which clean may have something to do.

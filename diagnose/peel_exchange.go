@@ -173,7 +173,14 @@ func exchangeOld(t text) (wrap, bool) {
 		return w, trimSpace(w.inner) != ""
 	}
 	if strings.HasSuffix(t.s, "##") || strings.HasSuffix(t.s, "#SMTP#") {
-		return wrap{from: 0, name: "exchange", inner: strings.Trim(trimHash(t.s), "# ")}, true
+		inner := trimHash(t.s)
+		for i := range len(inner) { // what stands before the mark is the recipient
+			if inner[i] == '#' && startsReply(inner[i+1:]) {
+				inner = inner[i:]
+				break
+			}
+		}
+		return wrap{from: 0, name: "exchange", inner: strings.Trim(inner, "# ")}, true
 	}
 	return wrap{}, false
 }
@@ -261,6 +268,23 @@ func remoteReturned(t text) (wrap, bool) {
 	return best, found
 }
 
+// exchangeGave reads the form of Exchange Online's notices: "mx.example.com gave
+// this error:" and the error, with its code or without.
+func exchangeGave(t text) (wrap, bool) {
+	const words = " gave this error:"
+	i := t.has(words)
+	if i < 0 {
+		return wrap{}, false
+	}
+	from := strings.LastIndexAny(t.s[:i], " \n\t") + 1
+	w := wrap{from: from, name: "exchange-online", inner: t.s[i+len(words):], remote: true}
+	w.host, w.ip = namedHost(t.s[from:i])
+	if j := strings.Index(w.inner, "\n\n"); j > 0 && trimSpace(w.inner[:j]) != "" {
+		w.inner = w.inner[:j]
+	}
+	return w, trimSpace(w.inner) != ""
+}
+
 // namedHost reads "mx.example.com (192.0.2.1)" or "mx.example.com".
 func namedHost(s string) (host, ip string) {
 	s = trimSpace(s)
@@ -287,8 +311,8 @@ const (
 )
 
 // quotation reads a quoted reply at the start of s, behind a colon or not. The
-// reply itself may hold quotation marks, so the last one of its paragraph is
-// taken for the end. Without a mark a reply code must follow.
+// reply itself may hold quotation marks, so the first one that ends a line is
+// taken for the end, or the last one of the paragraph. Without a mark a reply code must follow.
 func quotation(s string) (inner string, ok bool) {
 	s = strings.TrimLeft(s, " \t\n:")
 	open, size := utf8.DecodeRuneInString(s)
@@ -305,8 +329,18 @@ func quotation(s string) (inner string, ok bool) {
 	if i := strings.Index(s, "\n\n"); i >= 0 {
 		s = s[:i]
 	}
-	if i := strings.LastIndexFunc(s, func(r rune) bool { return closes(open, r) }); i >= 0 {
-		s = s[:i]
+	last := -1
+	for i, r := range s {
+		if !closes(open, r) {
+			continue
+		}
+		last = i
+		if rest := strings.TrimLeft(s[i+utf8.RuneLen(r):], " .\u00a0"); rest == "" || rest[0] == '\n' {
+			break
+		}
+	}
+	if last >= 0 {
+		s = s[:last]
 	}
 	return strings.TrimRight(s, " \u00a0"), true
 }

@@ -17,7 +17,7 @@ func postfixSaid(t text) (wrap, bool) {
 	for _, verb := range [...]struct {
 		words string
 		stage mail.Stage
-	}{{" said:", mail.StageUnknown}, {" refused to talk to me:", mail.StageBanner}} {
+	}{{" said:", mail.StageUnknown}, {" refused to talk to me:", mail.StageBanner}, {" responded with failure:", mail.StageUnknown}} {
 		for at := 0; ; {
 			i := strings.Index(t.low[at:], verb.words)
 			if i < 0 {
@@ -111,7 +111,7 @@ func postfixSuspended(t text) (wrap, bool) {
 //	SMTP error from remote mail server after RCPT TO:<a@b>: host mx [ip]: 550 ...
 //	H=mx.example.com [192.0.2.1]: SMTP error from remote mail server after end of data: 550 ...
 func eximError(t text) (wrap, bool) {
-	const words = "smtp error from remote mail"
+	const words = "smtp error from remote "
 	i := t.has(words)
 	if i < 0 {
 		return wrap{}, false
@@ -119,12 +119,12 @@ func eximError(t text) (wrap, bool) {
 	rest := t.from(i + len(words))
 	w := wrap{from: i, name: "exim", remote: true}
 	w.host, w.ip = hostBefore(t.upto(i))
-	if j := rest.has("after "); j >= 0 && j < 12 {
-		rest = rest.from(j + len("after "))
+	if j := rest.has(" after "); j >= 0 && j < 14 {
+		rest = rest.from(j + len(" after "))
 		end := commandEnd(rest.s)
 		w.stage = command(rest.low[:end])
 		rest = rest.from(end)
-	} else if j := strings.IndexByte(rest.s, ':'); j >= 0 && j < 12 {
+	} else if j := strings.IndexByte(rest.s, ':'); j >= 0 && j < 14 {
 		rest = rest.from(j)
 	}
 	inner := strings.TrimLeft(rest.s, ": \t\n")
@@ -132,6 +132,9 @@ func eximError(t text) (wrap, bool) {
 		if host, ip, tail, ok := hostIP(inner[len("host "):]); ok {
 			w.host, w.ip, inner = host, ip, strings.TrimLeft(tail, ": \t\n")
 		}
+	} else if hasPrefixFold(inner, "host: ") { // as GMX writes it
+		w.host = firstWord(inner[len("host: "):])
+		inner = inner[len("host: ")+len(w.host):]
 	}
 	w.inner = inner
 	return w, true
@@ -179,30 +182,52 @@ func hostBefore(t text) (host, ip string) {
 	return "", ""
 }
 
-// eximRetryEnd parts the last reply from the words that Exim adds when its
-// retry rule has run out: the reply is the reason, the rest says "expired".
-func eximRetryEnd(t text) (wrap, bool) {
-	const words = "retry timeout exceeded"
-	i := strings.LastIndex(t.low, words)
+// gaveUp parts the last reply from the words that Exim and qmail add when they
+// stop trying: the reply is the reason, the rest says "expired".
+func gaveUp(t text) (wrap, bool) {
+	for _, words := range [...]string{"retry timeout exceeded", "i'm not going to try again; this message has been in the queue too long"} {
+		i := strings.LastIndex(t.low, words)
+		if i < 0 {
+			continue
+		}
+		inner := strings.TrimRight(t.s[:i], ": \t\n")
+		if j := strings.LastIndex(lower(inner), "host "); j >= 0 {
+			if _, _, rest, ok := hostIP(inner[j+len("host "):]); ok && strings.Trim(rest, ": ") == "" {
+				return wrap{}, false // no reason, only the host
+			}
+		}
+		if inner == "" {
+			inner = strings.Trim(t.s[i+len(words):], ".: \t\n")
+		}
+		if inner != "" {
+			return wrap{from: i, outer: t.s[i : i+len(words)], inner: inner, same: true}, true
+		}
+	}
+	return wrap{}, false
+}
+
+// dmaDislike reads DragonFly's mail agent: "mx.example.com [192.0.2.1] did not
+// like our RCPT TO: 550 ...".
+func dmaDislike(t text) (wrap, bool) {
+	const words = " did not like our "
+	i := t.has(words)
 	if i < 0 {
 		return wrap{}, false
 	}
-	before := strings.TrimRight(t.s[:i], ": \t\n")
-	after := strings.Trim(t.s[i+len(words):], ": \t\n")
-	inner := before
-	if inner == "" {
-		inner = after
+	from := i
+	if open := strings.LastIndexByte(t.s[:i], '['); open > 0 {
+		from = strings.LastIndexAny(trimSpace(t.s[:open]), " \n\t:") + 1
 	}
-	if hasPrefixFold(inner, "host ") {
-		// A report may name the host without a word of what it said.
-		if _, _, rest, ok := hostIP(inner[len("host "):]); ok && strings.TrimSpace(rest) == "" {
-			inner = ""
-		}
+	w := wrap{from: from, name: "dma", remote: true}
+	w.host, w.ip, _, _ = hostIP(t.s[from:i])
+	rest := t.from(i + len(words))
+	end := commandEnd(rest.s)
+	w.stage = command(rest.low[:end])
+	if strings.HasPrefix(rest.low, "final data") {
+		w.stage = mail.StageFinal
 	}
-	if inner == "" {
-		return wrap{}, false
-	}
-	return wrap{from: i, name: "exim", outer: t.s[i : i+len(words)], inner: inner, same: true}, true
+	w.inner = strings.TrimLeft(rest.s[end:], ": \t\n")
+	return w, w.inner != ""
 }
 
 // qmailSaid reads qmail-remote's report (qmail-remote.c, quit()):
@@ -237,11 +262,55 @@ func qmailSaid(t text) (wrap, bool) {
 	}
 	if j := strings.Index(lower(inner), "giving up on "); j >= 0 {
 		if w.ip == "" {
-			w.ip = address(strings.Trim(inner[j+len("giving up on "):], " .\n/"))
+			w.ip = address(strings.Trim(firstWord(inner[j+len("giving up on "):]), " .\n/"))
+		}
+		if k := strings.Index(inner[j:], "I'm not going to try again"); k >= 0 {
+			w.outer, w.same = firstLine(inner[j+k:]), true
 		}
 		inner = strings.TrimRight(inner[:j], " /\n")
 	}
-	w.inner = inner
+	w.inner, w.stage = yahooTail(inner, w.stage)
+	return w, true
+}
+
+// yahooTail takes off the phase that Yahoo's qmail wrote behind a reply:
+// "[RCPT_TO]".
+func yahooTail(s string, stage mail.Stage) (string, mail.Stage) {
+	s = trimSpace(s)
+	i := strings.LastIndexByte(s, '[')
+	if i < 0 || !strings.HasSuffix(s, "]") {
+		return s, stage
+	}
+	switch s[i:] {
+	case "[RCPT_TO]":
+		return s[:i], mail.StageRcpt
+	case "[MAIL_FROM]":
+		return s[:i], mail.StageMail
+	case "[BODY]":
+		return s[:i], mail.StageFinal
+	}
+	return s, stage
+}
+
+// qmailProgress reads the report of a qmail that tries every MX: "no SMTP
+// connection got far enough; most progress was RCPT TO response; remote host
+// 192.0.2.1 said: 550 ... (Other MXes tried: ...)".
+func qmailProgress(t text) (wrap, bool) {
+	i := t.has("most progress was ")
+	if i < 0 {
+		return wrap{}, false
+	}
+	rest := t.from(i + len("most progress was "))
+	j, k := rest.has("remote host "), rest.has(" said:")
+	if j < 0 || k < j {
+		return wrap{}, false
+	}
+	w := wrap{from: i, name: "qmail", remote: true, stage: command(rest.low[:j])}
+	w.ip = address(rest.s[j+len("remote host ") : k])
+	w.inner = rest.s[k+len(" said:"):]
+	if l := strings.Index(w.inner, "(Other MXes tried"); l >= 0 {
+		w.inner = w.inner[:l]
+	}
 	return w, true
 }
 
@@ -304,14 +373,19 @@ func transcript(t text) (wrap, bool) {
 	w := wrap{from: first, name: "sendmail", remote: true, inner: joinMarked(t.s[from:end])}
 	if i := strings.LastIndex(t.s[:from], ">>> "); i >= 0 {
 		w.from = min(w.from, i)
-		said := t.low[i:from]
-		w.stage = command(said[:len(said)-len(strings.TrimLeft(said, "> "))+len(firstLine(strings.TrimLeft(said, "> ")))])
-		if strings.Contains(said, "<<< 354") || strings.HasPrefix(said, ">>> .") {
+		w.stage = command(lower(firstLine(t.s[i:from])))
+		switch {
+		case strings.Contains(t.s[i:from], "<<< 354") || strings.HasPrefix(t.s[i:], ">>> ."):
 			w.stage = mail.StageFinal
+		case w.stage == mail.StageData && strings.Contains(t.s[end:], "<<< ") && followUp(t.low[end:]):
+			w.stage = mail.StageRcpt // sent together with DATA, which then failed for lack of recipients
 		}
 	}
 	if i := strings.LastIndex(t.low[:from], "while talking to "); i >= 0 {
 		w.from = min(w.from, i)
+		if !strings.Contains(t.s[i:from], ">>> ") {
+			w.stage = mail.StageBanner // nothing was said before
+		}
 		w.host = strings.Trim(firstWord(t.s[i+len("while talking to "):]), ".:,[]")
 		if ip := address(w.host); ip != "" {
 			w.host, w.ip = "", ip
@@ -344,12 +418,17 @@ func upToMark(s string) string {
 	return s
 }
 
-// hostLine finds the last line that is "mx.example.com [192.0.2.1]:", as Courier
-// begins a session.
+// hostLine finds the last line that ends in "mx.example.com [192.0.2.1]:", as
+// Courier begins a session.
 func hostLine(s string) (host, ip string) {
 	for line := range strings.SplitSeq(s, "\n") {
 		line = trimSpace(line)
-		if h, a, rest, ok := hostIP(line); ok && strings.Trim(rest, ":") == "" {
+		open := strings.LastIndexByte(line, '[')
+		if open <= 0 || !strings.HasSuffix(line, "]:") {
+			continue
+		}
+		from := strings.LastIndexAny(trimSpace(line[:open]), " \t") + 1
+		if h, a, _, ok := hostIP(line[from:]); ok {
 			host, ip = h, a
 		}
 	}
@@ -357,8 +436,8 @@ func hostLine(s string) (host, ip string) {
 }
 
 // lastRefusal finds the last group of "<<<" lines that holds a 4yz or 5yz reply,
-// from its first mark to where other lines begin. A 503 behind another refusal
-// only says that the session went on without what was refused.
+// from its first mark to where other lines begin. What only says that the session
+// went on without what was refused is passed over.
 func lastRefusal(s string) (from, end int) {
 	from = -1
 	group := 0 // code of the group before
@@ -368,17 +447,62 @@ func lastRefusal(s string) (from, end int) {
 			return from, end
 		}
 		start := i + j
+		stop := markedEnd(s, start+4)
 		code, _, ok := replyCode(s[start+4:])
+		quit := strings.HasSuffix(strings.ToUpper(trimSpace(s[:start])), ">>> QUIT")
 		i = start + 4
-		if !ok || code < 400 || code == 503 && from >= 0 {
+		if !ok || code < 400 || from >= 0 && (quit || followUp(lower(s[start:stop]))) {
 			group = 0
 			continue
 		}
 		if code != group || trimSpace(s[end:start]) != "" {
 			from = start
 		}
-		group, end = code, markedEnd(s, start+4)
+		group, end = code, stop
 	}
+}
+
+// followUp tells the replies that come because an earlier command was refused.
+func followUp(low string) bool {
+	return strings.Contains(low, "<<< 503") || strings.Contains(low, "no valid recipients") || strings.Contains(low, "need rcpt")
+}
+
+// transcriptHead takes the headings of Sendmail's report off a transcript that
+// quotes no session.
+func transcriptHead(t text) (wrap, bool) {
+	const words = "----- transcript of session follows -----"
+	i := t.has(words)
+	if i < 0 || strings.Contains(t.s, "<<< ") {
+		return wrap{}, false
+	}
+	inner := t.s[i+len(words):]
+	return wrap{from: 0, name: "sendmail", inner: inner}, trimSpace(inner) != ""
+}
+
+// sendmailReason reads "(reason: 550 5.1.1 <a@b>... User unknown)".
+func sendmailReason(t text) (wrap, bool) {
+	const words = "(reason: "
+	i := t.has(words)
+	if i < 0 {
+		return wrap{}, false
+	}
+	inner := t.s[i+len(words):]
+	if strings.Contains(inner, "<<< ") { // the transcript below has the reply with all its lines
+		return wrap{}, false
+	}
+	depth := 1
+	for j := 0; j < len(inner); j++ {
+		switch inner[j] {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		}
+		if depth == 0 || inner[j] == '\n' {
+			inner = inner[:j]
+		}
+	}
+	return wrap{from: i, name: "sendmail", inner: inner}, startsReply(inner)
 }
 
 // markedEnd gives the end of one "<<<" line. In a transcript whose lines were

@@ -6,8 +6,17 @@ import (
 	"github.com/postroad/postroad/mail"
 )
 
-// text is a text and the same in ASCII lower case, offset by offset.
+// text is a text and the same in ASCII lower case with spaces for line ends, so
+// that words can be looked for however they are written; offset by offset.
 type text struct{ s, low string }
+
+func newText(s string) text {
+	low := lower(s)
+	if strings.ContainsAny(low, "\n\t") {
+		low = strings.NewReplacer("\n", " ", "\t", " ").Replace(low)
+	}
+	return text{s, low}
+}
 
 func (t text) from(i int) text  { return text{t.s[i:], t.low[i:]} }
 func (t text) upto(i int) text  { return text{t.s[:i], t.low[:i]} }

@@ -7,8 +7,10 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/postroad/postroad/lang"
 	"github.com/postroad/postroad/mail"
 )
 
@@ -208,5 +210,111 @@ func TestSyntheticTextsNeverMatch(t *testing.T) {
 		if d := e.Diagnose(Evidence{Text: text, Provider: "yahoo"}); d.Class != mail.Unknown || d.Rule != "" {
 			t.Errorf("%q: class %s by rule %q", text, d.Class, d.Rule)
 		}
+	}
+}
+
+// An engine answers any number of callers at once, also the first ones, for whom
+// patterns and automata are still being made.
+func TestEngineIsConcurrent(t *testing.T) {
+	texts, providers := exampleTexts(t)
+	want := make([]mail.Diagnosis, len(texts))
+	for i, text := range texts {
+		want[i] = shippedEngine(t).Diagnose(Evidence{Text: text, Provider: providers[i%len(providers)]})
+	}
+	fresh := &Engine{shipped: tableOfFiles(t), texts: shippedTexts}
+	var all sync.WaitGroup
+	for w := range 4 {
+		all.Go(func() {
+			for i := w; i < len(texts); i += 3 {
+				got := fresh.Diagnose(Evidence{Text: texts[i], Provider: providers[i%len(providers)]})
+				if !reflect.DeepEqual(got, want[i]) {
+					t.Errorf("%q: %+v, alone %+v", texts[i], got, want[i])
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// An operator's own rules come before the shipped ones, whatever their tier, and
+// ids are never shared.
+func TestOwnRulesComeFirst(t *testing.T) {
+	own, err := ParseRules("own.toml", []byte(`
+[[rule]]
+id = "our-tss04"
+match = 'temporarily deferred'
+class = "policy"
+tier = "fallback"
+retry = "later"
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := New(Options{Rules: []*RuleFile{own}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev := Evidence{Text: "421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to user complaints", Provider: "yahoo"}
+	if d := e.Diagnose(ev); d.Rule != "our-tss04" || d.Class != mail.Policy || d.Retry != mail.RetryLater || d.Why[0].Key != whyOwn {
+		t.Errorf("%+v", d)
+	}
+	if e.Rule("our-tss04") == nil || e.Rule("yahoo-tss04") == nil || e.Rule("nobody") != nil {
+		t.Error("rules are not found by their id")
+	}
+	if d := shippedEngine(t).Diagnose(ev); d.Rule != "yahoo-tss04" {
+		t.Errorf("the shipped engine has learnt an own rule: %+v", d)
+	}
+	twice, err := ParseRules("own.toml", []byte("[[rule]]\nid = 'yahoo-tss04'\nmatch = 'x'\nclass = 'policy'\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(Options{Rules: []*RuleFile{twice}}); err == nil || !strings.Contains(err.Error(), "own.toml:1: rule \"yahoo-tss04\" stands in") {
+		t.Errorf("an id that is taken: %v", err)
+	}
+}
+
+// What decides where a chain, a code or nothing is known.
+func TestVerdicts(t *testing.T) {
+	e := shippedEngine(t)
+	for _, c := range []struct {
+		name  string
+		ev    Evidence
+		class mail.Class
+		retry mail.Retry
+		why   string
+		stage mail.Stage
+	}{
+		{"inner temporary under outer permanent", Evidence{Text: "550 5.4.300 Message expired -> 421 4.4.2 Connection dropped due to SocketError"},
+			mail.Transport, mail.RetryElsewhere, whyTempInside, ""},
+		{"outer says what the inner does not", Evidence{Text: "550 5.0.350 Remote server returned message detected as spam -> 554 xyzzy"},
+			mail.Content, mail.RetryAfterFix, whyOuter, ""},
+		{"empty inner reply", Evidence{Text: `550 5.1.351 Remote server returned unknown recipient or mailbox unavailable -> ""`},
+			mail.RecipientUnknown, mail.RetryNever, whyText, ""},
+		{"expired with nothing inside", Evidence{Text: "550 5.4.300 Message expired"}, mail.Expired, mail.RetryNever, whyText, ""},
+		{"expired is not the verdict where a reply is inside", Evidence{Text: "550 5.4.300 Message expired -> 250 xyzzy"},
+			mail.Unknown, mail.RetryLater, whyInner, ""},
+		{"code alone", Evidence{Text: "550 5.1.1 xyzzy"}, mail.RecipientUnknown, mail.RetryNever, whyCode, ""},
+		{"the report's status alone", Evidence{Status: mail.Enhanced{Class: 5, Subject: 1, Detail: 1}}, mail.RecipientUnknown, mail.RetryNever, whyCode, ""},
+		{"the report's status beside unknown words", Evidence{Text: "xyzzy", Status: mail.Enhanced{Class: 5, Subject: 2, Detail: 2}},
+			mail.MailboxFull, mail.RetryDays, whyCode, ""},
+		{"nothing", Evidence{}, mail.Unknown, mail.RetryLater, whyNothing, ""},
+		{"unknown words", Evidence{Text: "5xx xyzzy"}, mail.Unknown, mail.RetryLater, whyUnknown, ""},
+		{"stage of the evidence", Evidence{Text: "550 5.1.1 user unknown", Stage: mail.StageRcpt}, mail.RecipientUnknown, mail.RetryNever, whyText, mail.StageRcpt},
+		{"stage of the wrapper", Evidence{Text: "host a.example.com[192.0.2.1] said: 550 5.1.1 user unknown (in reply to end of DATA command)", Stage: mail.StageRcpt},
+			mail.RecipientUnknown, mail.RetryNever, whyText, mail.StageFinal},
+		{"own words", Evidence{Text: "Host or domain name not found. Name service error for name=example.com type=MX: Host not found, try again"},
+			mail.DNS, mail.RetryLater, whyText, mail.StageResolve},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := e.Diagnose(c.ev)
+			if d.Class != c.class || d.Retry != c.retry || d.Stage != c.stage || d.Why[0].Key != c.why && d.Why[0].Key != whyProvider && d.Why[0].Key != whyToken {
+				t.Errorf("class %s retry %s stage %q why %+v by %q, want %s %s %q %s", d.Class, d.Retry, d.Stage, d.Why, d.Rule, c.class, c.retry, c.stage, c.why)
+			}
+			for _, w := range d.Why {
+				if !lang.Open("en").Has(w.Key) {
+					t.Errorf("no text for %s", w.Key)
+				}
+			}
+		})
 	}
 }

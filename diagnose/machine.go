@@ -251,6 +251,9 @@ func (m *machine) start(b behind) *state {
 func (m *machine) step(st *state, class uint16) *state {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if to := st.next[class].Load(); to != nil { // somebody else was quicker, and reads it by now
+		return to
+	}
 	now := m.closed(st, class)
 	var to *state
 	if m.reversed {

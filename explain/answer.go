@@ -37,11 +37,13 @@ type Answer struct {
 	Results  []Result  `json:"results"`
 	Feedback *Feedback `json:"feedback,omitempty"`
 	Headers  *Headers  `json:"headers,omitempty"`
-	Reason   string    `json:"reason,omitempty"` // why the kind is unknown, or why there is no result
-	Notes    []string  `json:"notes,omitempty"`  // what was cut, converted or left out
-	About    string    `json:"about,omitempty"`  // Message-ID of the message that a report is about
-	More     int       `json:"more,omitempty"`   // attempts of a log beyond the cap
+	Reason   string    `json:"reason,omitempty"`  // why the kind is unknown, or why there is no result
+	Notes    []string  `json:"notes,omitempty"`   // what was cut, converted or left out
+	Grounds  []string  `json:"grounds,omitempty"` // what the kind of a mail, and ours, were told from
+	About    string    `json:"about,omitempty"`   // Message-ID of the message that a report is about
+	More     int       `json:"more,omitempty"`    // attempts of a log beyond the cap
 
+	ground    string    // the one that decided on ours
 	challenge bool      // an auto-reply that wants an answer
 	inbound   bool      // a line about mail that we refused ourselves
 	when      time.Time // of the report or the line

@@ -38,6 +38,12 @@ var kinds = map[bounce.Kind]Kind{
 
 func (x *Explainer) report(r bounce.Report, h *message.Header) *Answer {
 	a := &Answer{Kind: kinds[r.Kind], About: r.Original.MessageID, challenge: r.Kind == bounce.KindChallenge}
+	for _, w := range r.Why {
+		a.Grounds = append(a.Grounds, x.reason(w))
+		if strings.HasPrefix(w.Key, "bounce.ours.") {
+			a.ground = a.Grounds[len(a.Grounds)-1]
+		}
+	}
 	if h != nil {
 		a.when, _ = message.ParseDate(h.Get("Date"))
 	}

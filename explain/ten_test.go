@@ -72,7 +72,7 @@ func TestTheTenReplies(t *testing.T) {
 				text    string
 				kind    explain.Kind
 				outcome mail.Outcome
-			}{classicNDR(lang, c.recipient, c.host, c.reply), explain.KindBounce, mail.Permanent}
+			}{classicNDR(lang, c.recipient, c.host, c.reply), explain.KindBounce, c.outcome}
 			wrappers["exchange logo "+lang] = struct {
 				text    string
 				kind    explain.Kind

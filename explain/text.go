@@ -136,9 +136,7 @@ func (p *Printer) result(a *Answer, g []*Result) {
 	if !r.at.IsZero() && a.Kind != KindReply {
 		rows = append(rows, [2]string{"when", stamp(r.at)})
 	}
-	if a.About != "" {
-		rows = append(rows, [2]string{"about", p.text("about.message", lang.Args{"ID": a.About})})
-	}
+	rows = append(rows, [2]string{"about", p.about(a)}, [2]string{"known", clean(a.ground)})
 	p.rows(rows)
 	p.numbered(r.Next)
 }
@@ -381,7 +379,7 @@ func (p *Printer) feedback(a *Answer) {
 	p.para(p.text(key, args))
 	p.b.WriteString("\n")
 	p.rows([][2]string{{"who", clean(f.Recipient)}, {"from", clean(f.SourceIP)}, {"about", p.about(a)}})
-	if f.Type != "not-spam" && key != "kind.feedback.auth" {
+	if f.Type != "not-spam" && !strings.HasPrefix(f.Type, "auth-failure") {
 		p.steps("next.feedback")
 	}
 }

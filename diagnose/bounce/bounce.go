@@ -91,6 +91,7 @@ func Read(m *message.Message, o Options) Report {
 		return ordinary()
 	}
 	r := read(m, &m.Parts[0], 0)
+	r.outcomes()
 	r.judge(newOwn(o.Ours))
 	return r
 }
@@ -136,15 +137,29 @@ func kindOf(results []event.Bounce) Kind {
 	return kind
 }
 
-// outcomeOf gives what an action comes to. A delivery that failed has failed
-// for good, whatever class its last reply was of: an expired mail carries a 4yz
-// reply, which stays in Reply.
-func outcomeOf(a mail.Action) mail.Outcome {
-	switch a {
+// outcomes says of every result how hard the refusal was.
+func (r *Report) outcomes() {
+	for i := range r.Results {
+		r.Results[i].Outcome = outcomeOf(&r.Results[i])
+	}
+}
+
+// outcomeOf gives the severity of what was reported: that of the report's own
+// status, else that of the reply, else that of the action. Action and outcome
+// are two facts: mail that was given up after temporary refusals has failed, and
+// its outcome is temporary. Who reads both knows that a later message may pass.
+func outcomeOf(b *event.Bounce) mail.Outcome {
+	switch b.Action {
 	case mail.ActionDelayed:
 		return mail.Temporary
 	case mail.ActionDelivered, mail.ActionRelayed, mail.ActionExpanded:
 		return mail.Delivered
+	}
+	status, _, _ := mail.ParseEnhanced(b.Status)
+	for _, o := range []mail.Outcome{mail.OutcomeOf(0, status), b.Reply.Mail().Outcome()} {
+		if o == mail.Temporary || o == mail.Permanent {
+			return o
+		}
 	}
 	return mail.Permanent
 }

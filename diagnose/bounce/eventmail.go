@@ -138,6 +138,5 @@ func (n *sesNotification) report(d *draft) (Report, bool) {
 func (n *sesNotification) place(b *event.Bounce, reporting, ip string) {
 	_, host := splitType(reporting)
 	b.ReportingHost, b.RemoteIP = hostName(host), address(ip)
-	b.Outcome = outcomeOf(b.Action)
 	b.MessageID = strings.Trim(n.Mail.Common.MessageID, "<>")
 }

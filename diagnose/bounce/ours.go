@@ -65,6 +65,7 @@ const (
 	whyOursReporter = "bounce.ours.reporter" // our own mail system reports it
 	whyOursMailbox  = "bounce.ours.mailbox"  // submitted in our own Exchange organisation
 	whyForeign      = "bounce.ours.foreign"  // none of these, though the header is there
+	whyShared       = "bounce.ours.shared"   // made and reported by a platform that others use too
 )
 
 // judge tells whether the mail that the report is about was ours.
@@ -75,7 +76,9 @@ const (
 // ours), our own mail system as the reporter of a mail in our name, or the mark
 // that Exchange Online sets on mail of the tenant's own mailboxes. One of these
 // makes it ours. None of them, though the header came back with the fields that
-// would show them, makes it not ours. Without such a header nobody can tell.
+// would show them, makes it not ours. Without such a header nobody can tell, nor
+// where the mail in our name was made at the very platform that reports it and
+// that we may be customers of: it proves only "some tenant".
 func (o own) judge(orig *Original, reporters []string) (mail.Ours, mail.Reason) {
 	if o.empty() {
 		return mail.OursUnknown, mail.Reason{}
@@ -106,6 +109,9 @@ func (o own) judge(orig *Original, reporters []string) (mail.Ours, mail.Reason) 
 			return mail.OursYes, mail.Reason{Key: whyOursMailbox, Fragment: v}
 		}
 	}
+	if named && writtenAndReported(orig.MessageID, reporters) {
+		return mail.OursUnknown, mail.Reason{Key: whyShared, Fragment: orig.MessageID}
+	}
 	if h.Has("Received") || h.Has("DKIM-Signature") || orig.MessageID != "" {
 		evidence := orig.MessageID
 		if evidence == "" {
@@ -114,6 +120,34 @@ func (o own) judge(orig *Original, reporters []string) (mail.Ours, mail.Reason) 
 		return mail.OursNo, mail.Reason{Key: whyForeign, Fragment: evidence}
 	}
 	return mail.OursUnknown, mail.Reason{}
+}
+
+// platforms are the shared mail systems whose customers' mail bears the
+// platform's own Message-ID, and the names under which they report.
+var platforms = [...]struct {
+	id        string
+	reporters []string
+}{
+	{".prod.outlook.com", []string{"outlook.com", "onmicrosoft.com"}},
+	{"mail.gmail.com", []string{"googlemail.com", "google.com", "gmail.com"}},
+}
+
+func writtenAndReported(messageID string, reporters []string) bool {
+	id := mail.NormalDomain(idDomain(messageID))
+	for _, p := range platforms {
+		if !strings.HasSuffix("."+id, p.id) && id != p.id {
+			continue
+		}
+		for _, r := range reporters {
+			r = "." + mail.NormalDomain(r[strings.LastIndexByte(r, '@')+1:])
+			for _, suffix := range p.reporters {
+				if strings.HasSuffix(r, "."+suffix) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // receivedBy gives the host of ours that a Received field names: the one that

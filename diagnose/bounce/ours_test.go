@@ -32,6 +32,9 @@ func TestOurs(t *testing.T) {
 		{"our own server reports foreign mail", "example.com", "From: a@example.org\nReceived: from x by y.example\nMessage-ID: <1@esp.example>\n", "mx.example.com", mail.OursNo, whyForeign},
 		{"a mailbox of our tenant", "contoso.example", "From: a@contoso.example\nReceived: from AM0PR01.eurprd01.prod.outlook.com by AM0PR02.eurprd01.prod.outlook.com with mapi id 15.20\nMessage-ID: <1@AM0PR01.eurprd01.prod.outlook.com>\n", "", mail.OursYes, whyOursMailbox},
 		{"a mailbox of another tenant", "contoso.example", "From: a@fabrikam.example\nReceived: from AM0PR01.eurprd01.prod.outlook.com by AM0PR02.eurprd01.prod.outlook.com with mapi id 15.20\nMessage-ID: <1@AM0PR01.eurprd01.prod.outlook.com>\n", "", mail.OursNo, whyForeign},
+		{"made and reported by a platform of many", "contoso.example", "From: a@contoso.example\nReceived: from AM0PR01.eurprd01.prod.outlook.com by AM0PR02.eurprd01.prod.outlook.com with Microsoft SMTP Server\nMessage-ID: <1@AM0PR01.eurprd01.prod.outlook.com>\n", "AM0PR02.eurprd01.prod.outlook.com", mail.OursUnknown, whyShared},
+		{"made by a platform of many, reported by a stranger", "contoso.example", "From: a@contoso.example\nReceived: from AM0PR01.eurprd01.prod.outlook.com by mx.example.net\nMessage-ID: <1@AM0PR01.eurprd01.prod.outlook.com>\n", "mx.example.net", mail.OursNo, whyForeign},
+		{"written in Gmail, reported by Google", "example.com", "From: a@example.com\nMessage-ID: <1@mail.gmail.com>\n", "mailer-daemon@googlemail.com", mail.OursUnknown, whyShared},
 		{"marked as internal", "contoso.example", "From: a@contoso.example\nX-MS-Exchange-CrossTenant-AuthAs: Internal\nMessage-ID: <1@AM0PR01.eurprd01.prod.outlook.com>\n", "", mail.OursYes, whyOursMailbox},
 	} {
 		t.Run(c.name, func(t *testing.T) {

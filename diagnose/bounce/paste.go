@@ -12,6 +12,7 @@ import (
 // Kind is message, without results, where nothing is recognised.
 func ReadText(s string, o Options) Report {
 	r := readPasted(s, 0)
+	r.outcomes()
 	r.judge(newOwn(o.Ours))
 	return r
 }

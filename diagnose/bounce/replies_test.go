@@ -113,8 +113,8 @@ func checkReply(t *testing.T, r Report, reply string, code int, enhanced string,
 	if b.Reply.Code != code || b.Reply.Enhanced != enhanced {
 		t.Errorf("reply %d %s, want %d %s; %q", b.Reply.Code, b.Reply.Enhanced, code, enhanced, b.Diagnostic)
 	}
-	if b.Action != mail.ActionFailed || b.Outcome != mail.Permanent {
-		t.Errorf("%s, %s, want failed, permanent", b.Action, b.Outcome)
+	if b.Action != mail.ActionFailed || b.Outcome != outcomeOf(&b) || b.Outcome == mail.Delivered {
+		t.Errorf("%s, %s, want failed", b.Action, b.Outcome)
 	}
 	flat := strings.Join(strings.Fields(reply), " ")
 	if !strings.Contains(strings.Join(strings.Fields(b.Diagnostic), " "), flat) {

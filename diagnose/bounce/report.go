@@ -562,7 +562,6 @@ func (d *draft) fromWords(n *notice, list []found) []event.Bounce {
 		if b.Action == "" {
 			b.Action = tone
 		}
-		b.Outcome = outcomeOf(b.Action)
 		speak(&b, x.reason)
 		if x.host != "" {
 			b.RemoteHost, b.Spoke = x.host, true

@@ -224,7 +224,6 @@ func fromGroup(g *group, facts *envelopeFacts) event.Bounce {
 		LastAttempt: g.lastAttempt, Arrival: facts.arrival, WillRetryUntil: g.retryUntil,
 		EnvelopeID: facts.envelopeID, Ours: mail.OursUnknown,
 	}
-	b.Outcome = outcomeOf(b.Action)
 	said(&b, g.diagType, g.diagnostic, g.remote)
 	return b
 }

@@ -10,22 +10,26 @@ import (
 // that words can be looked for however they are written; offset by offset.
 type text struct{ s, low string }
 
-func newText(s string) text {
-	low := lower(s)
-	if strings.ContainsAny(low, "\n\t") {
-		low = strings.NewReplacer("\n", " ", "\t", " ").Replace(low)
+func newText(s string) text { return text{s, mapBytes(s, &spaced)} }
+
+// spaced maps ASCII letters to lower case, line ends and tabs to spaces; small
+// only does the former.
+var spaced, small = func() (spaced, small [256]byte) {
+	for i := range spaced {
+		small[i] = byte(i)
+		if 'A' <= i && i <= 'Z' {
+			small[i] += 'a' - 'A'
+		}
+		spaced[i] = small[i]
 	}
-	return text{s, low}
-}
+	spaced['\n'], spaced['\t'] = ' ', ' '
+	return spaced, small
+}()
 
-func (t text) from(i int) text  { return text{t.s[i:], t.low[i:]} }
-func (t text) upto(i int) text  { return text{t.s[:i], t.low[:i]} }
-func (t text) has(w string) int { return strings.Index(t.low, w) }
-
-// lower is [strings.ToLower] for ASCII letters alone, so that offsets agree.
-func lower(s string) string {
+// mapBytes gives s with every byte mapped; s itself if none changes.
+func mapBytes(s string, to *[256]byte) string {
 	i := 0
-	for i < len(s) && (s[i] < 'A' || s[i] > 'Z') {
+	for i < len(s) && to[s[i]] == s[i] {
 		i++
 	}
 	if i == len(s) {
@@ -35,14 +39,17 @@ func lower(s string) string {
 	b.Grow(len(s))
 	b.WriteString(s[:i])
 	for ; i < len(s); i++ {
-		c := s[i]
-		if c-'A' < 26 {
-			c += 'a' - 'A'
-		}
-		b.WriteByte(c)
+		b.WriteByte(to[s[i]])
 	}
 	return b.String()
 }
+
+func (t text) from(i int) text  { return text{t.s[i:], t.low[i:]} }
+func (t text) upto(i int) text  { return text{t.s[:i], t.low[:i]} }
+func (t text) has(w string) int { return strings.Index(t.low, w) }
+
+// lower is [strings.ToLower] for ASCII letters alone, so that offsets agree.
+func lower(s string) string { return mapBytes(s, &small) }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }

@@ -152,10 +152,12 @@ func (x *Explainer) fillReply(r *Result, b *event.Bounce, d mail.Diagnosis) {
 	if r.Outcome == "" {
 		r.Outcome = mail.OutcomeOf(reply.Code, reply.Enhanced)
 	}
-	if r.Outcome == "" && d.Class != mail.Unknown {
-		r.Outcome = mail.Permanent
-		if d.Retry == mail.RetryLater || d.Retry == mail.RetryElsewhere || d.Retry == mail.RetryDays {
-			r.Outcome = mail.Temporary
+	if r.Outcome == "" {
+		// Neither an action nor a code: the class tells, and where that is not
+		// known either, nobody said that it was final.
+		r.Outcome = mail.Temporary
+		if d.Retry == mail.RetryNever || d.Retry == mail.RetryAfterFix {
+			r.Outcome = mail.Permanent
 		}
 	}
 }

@@ -65,7 +65,7 @@ func (p *Printer) hops(h *Headers) {
 	if h.Transit > 0 {
 		s := p.text("headers.total", lang.Args{"Duration": p.Texts.Duration(h.Transit.Round(time.Second))})
 		if h.Slowest > 0 && h.Hops[h.Slowest].Delay > time.Second {
-			s += " " + p.text("headers.slowest", lang.Args{"Host": clean(h.Hops[h.Slowest-1].By),
+			s += " " + p.text("headers.slowest", lang.Args{"Host": h.Hops[h.Slowest-1].By,
 				"Duration": p.Texts.Duration(h.Hops[h.Slowest].Delay.Round(time.Second))})
 		}
 		p.hang("  ", s)
@@ -89,7 +89,7 @@ func hopWay(hop *header.Hop) string {
 			way += ", " + s
 		}
 	}
-	return clean(way)
+	return way
 }
 
 func first(names ...string) string {
@@ -109,7 +109,7 @@ func (p *Printer) authentication(h *Headers) {
 	}
 	p.title("headers.title.auth")
 	for _, a := range h.Auth {
-		id := clean(first(a.ID, a.Field))
+		id := first(a.ID, a.Field)
 		if !a.Trusted {
 			id = p.text("headers.claim", lang.Args{"Who": id})
 		}
@@ -122,7 +122,7 @@ func (p *Printer) authentication(h *Headers) {
 			for _, k := range propKeys(r.Props) {
 				s += " " + k + "=" + r.Props[k]
 			}
-			parts = append(parts, clean(s))
+			parts = append(parts, s)
 		}
 		p.hang("  ", id+": "+strings.Join(parts, "; "))
 	}
@@ -156,7 +156,7 @@ func (p *Printer) findings(h *Headers) {
 func (p *Printer) list(texts []string) {
 	for i, t := range texts {
 		if !slices.Contains(texts[:i], t) {
-			p.hang("  - ", clean(t))
+			p.hang("  - ", t)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (p *Printer) Print(a *Answer, title string) error {
 	}
 	p.wrote = true
 	if title != "" {
-		p.b.WriteString(p.bold(title) + "\n\n")
+		p.b.WriteString(p.bold(clean(title)) + "\n\n")
 	}
 	switch a.Kind {
 	case KindUnknown:
@@ -136,7 +136,7 @@ func (p *Printer) result(a *Answer, g []*Result) {
 	if !r.at.IsZero() && a.Kind != KindReply {
 		rows = append(rows, [2]string{"when", stamp(r.at)})
 	}
-	rows = append(rows, [2]string{"about", p.about(a)}, [2]string{"known", clean(a.ground)})
+	rows = append(rows, [2]string{"about", p.about(a)}, [2]string{"known", a.ground})
 	p.rows(rows)
 	p.numbered(r.Next)
 }
@@ -305,7 +305,7 @@ func quote(s string) string { return shorten(s, maxQuote) }
 
 // shorten cuts a text after n bytes, at a rune.
 func shorten(s string, n int) string {
-	s = oneLine(clean(s))
+	s = oneLine(s)
 	if len(s) <= n {
 		return s
 	}
@@ -333,7 +333,7 @@ func (p *Printer) verdict(r *Result) string {
 	args := lang.Args{
 		"Class":      p.text("class."+string(d.Class), nil),
 		"Confidence": p.Texts.Confidence(d.Confidence),
-		"Why":        clean(strings.Join(d.Why, "; ")),
+		"Why":        strings.Join(d.Why, "; "),
 	}
 	switch {
 	case len(d.Why) == 0:
@@ -378,7 +378,7 @@ func (p *Printer) feedback(a *Answer) {
 	}
 	p.para(p.text(key, args))
 	p.b.WriteString("\n")
-	p.rows([][2]string{{"who", clean(f.Recipient)}, {"from", clean(f.SourceIP)}, {"about", p.about(a)}})
+	p.rows([][2]string{{"who", f.Recipient}, {"from", f.SourceIP}, {"about", p.about(a)}})
 	if f.Type != "not-spam" && !strings.HasPrefix(f.Type, "auth-failure") {
 		p.steps("next.feedback")
 	}
@@ -388,7 +388,7 @@ func (p *Printer) about(a *Answer) string {
 	if a.About == "" {
 		return ""
 	}
-	return p.text("about.message", lang.Args{"ID": clean(a.About)})
+	return p.text("about.message", lang.Args{"ID": a.About})
 }
 
 func (p *Printer) autoReply(a *Answer) {
@@ -467,8 +467,10 @@ func (p *Printer) para(s string) { p.hang("", s) }
 func breaks(r rune) bool { return r == ' ' || r == '\n' || r == '\t' }
 
 // hang prints a text behind a prefix, wrapped with a hanging indent. A word
-// that is wider than the line, such as a reply's URL, is left whole.
+// that is wider than the line, such as a reply's URL, is left whole. Everything
+// from evidence passes here, so that here it is cleaned.
 func (p *Printer) hang(prefix, s string) {
+	s = clean(s)
 	indent := utf8.RuneCountInString(prefix)
 	col := indent
 	p.b.WriteString(prefix)

@@ -333,7 +333,7 @@ func (p *Printer) verdict(r *Result) string {
 	args := lang.Args{
 		"Class":      p.text("class."+string(d.Class), nil),
 		"Confidence": p.Texts.Confidence(d.Confidence),
-		"Why":        strings.Join(d.Why, "; "),
+		"Why":        p.Texts.Reasons(d.Why),
 	}
 	switch {
 	case len(d.Why) == 0:

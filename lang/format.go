@@ -87,3 +87,16 @@ func (c *Catalogue) List(items []string) string {
 	last := len(items) - 1
 	return c.Text("list.last", Args{"Head": strings.Join(items[:last], ", "), "Last": items[last]})
 }
+
+// Reasons joins short grounds, each a phrase that may hold commas itself.
+func (c *Catalogue) Reasons(items []string) string {
+	out := ""
+	for i, s := range items {
+		if i == 0 {
+			out = s
+			continue
+		}
+		out = c.Text("list.reasons", Args{"Head": out, "Next": s})
+	}
+	return out
+}

@@ -32,6 +32,7 @@ const (
 const softMemory = 64 << 20
 
 func main() {
+	debug.SetGCPercent(400) // the heap is small: collect seldom, the limit below holds it
 	debug.SetMemoryLimit(softMemory)
 	os.Exit(run(os.Args[1:], console{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv}))
 }

@@ -121,7 +121,7 @@ func ParseLine(line string, year int, loc *time.Location) (l Line, ok bool) {
 	}
 	p := cutPrefix(line, year, loc)
 	l.Time, l.Host, l.Service, l.PID = p.time, p.host, p.tag, p.pid
-	if !parseMessage(&l, p, year, loc) {
+	if !parseMessage(&l, p, loc) {
 		return Line{}, false
 	}
 	l.Origin.Host = l.Host
@@ -134,7 +134,7 @@ func ParseLine(line string, year int, loc *time.Location) (l Line, ok bool) {
 
 // parseMessage tells the formats apart by the shape of the message, not by the
 // tag: service names are the user's own.
-func parseMessage(l *Line, p prefix, year int, loc *time.Location) bool {
+func parseMessage(l *Line, p prefix, loc *time.Location) bool {
 	s := p.rest
 	if s == "" {
 		return false

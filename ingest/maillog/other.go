@@ -285,7 +285,7 @@ func parseJSON(s string, year int, loc *time.Location) (Line, bool) {
 	switch {
 	case r.Message != "":
 		l := Line{Service: r.Identifier}
-		if !parseMessage(&l, prefix{rest: trim(r.Message), tag: r.Identifier}, year, loc) {
+		if !parseMessage(&l, prefix{rest: trim(r.Message), tag: r.Identifier}, loc) {
 			return Line{}, false
 		}
 		if l.Direction == "" {

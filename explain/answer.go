@@ -96,6 +96,7 @@ type Diagnosis struct {
 	Rule         string       `json:"rule"`
 	Why          []string     `json:"why"`
 	Chain        []Link       `json:"chain"`
+	Template     string       `json:"template,omitempty"` // of a text that no rule knows
 }
 
 // Link is one layer of the reply, outermost first.

@@ -123,6 +123,9 @@ func (x *Explainer) result(b *event.Bounce, ev diagnose.Evidence, domain string,
 	x.fillReply(&r, b, d)
 	if r.Outcome != mail.Delivered {
 		r.Diagnosis = x.diagnosis(d)
+		if d.Class == mail.Unknown {
+			r.Diagnosis.Template = diagnose.Template(ev.Text)
+		}
 	}
 	r.Explanation = x.explanation(&r)
 	r.Next = x.next(&r)

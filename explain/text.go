@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/postroad/postroad/diagnose"
 	"github.com/postroad/postroad/lang"
 	"github.com/postroad/postroad/mail"
 )
@@ -57,6 +58,27 @@ func (p *Printer) Print(a *Answer, title string) error {
 		p.para(n)
 	}
 	_, err := io.WriteString(p.W, strings.TrimRight(p.b.String(), "\n")+"\n")
+	return err
+}
+
+// maxUnknown is how many unknown texts are listed.
+const maxUnknown = 10
+
+// PrintUnknown lists the texts that no rule knew, most frequent first.
+func (p *Printer) PrintUnknown(u *diagnose.Unknown) error {
+	list, _ := u.List()
+	if len(list) == 0 {
+		return nil
+	}
+	p.b.Reset()
+	p.b.WriteString("\n\n" + p.bold(p.text("unknown.title", nil)) + "\n")
+	for _, t := range list[:min(len(list), maxUnknown)] {
+		p.hang("  "+p.Texts.Number(int(t.Count))+"  ", shorten(t.Template, maxQuote))
+	}
+	if n := len(list) - maxUnknown; n > 0 {
+		p.hang("  ", p.Texts.Count("more", n, nil))
+	}
+	_, err := io.WriteString(p.W, p.b.String())
 	return err
 }
 

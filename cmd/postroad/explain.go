@@ -13,6 +13,7 @@ import (
 	"github.com/postroad/postroad/diagnose"
 	"github.com/postroad/postroad/explain"
 	"github.com/postroad/postroad/lang"
+	"github.com/postroad/postroad/mail"
 	"github.com/postroad/postroad/provider"
 )
 
@@ -81,6 +82,7 @@ func explainFiles(c console, texts *lang.Catalogue, f explainFlags, files []stri
 		text:    &explain.Printer{W: out, Texts: texts, Width: columns, Color: useColour},
 		asJSON:  f.json,
 		several: len(files) > 1,
+		unknown: diagnose.NewUnknown(0),
 	}
 	s.json.SetEscapeHTML(false)
 	return s.all(c, x, texts, files, out)
@@ -129,6 +131,8 @@ type speaker struct {
 	text       *explain.Printer
 	asJSON     bool
 	several    bool
+	unknown    *diagnose.Unknown // texts that no rule knew
+	count      int
 	answered   bool
 	unreadable bool
 	failed     error // writing failed: there is nobody to answer
@@ -151,6 +155,11 @@ func (s *speaker) all(c console, x *explain.Explainer, texts *lang.Catalogue, fi
 				return exit{exitUsage, ferr}
 			}
 			fmt.Fprintf(c.err, "postroad: %s\n", readError(texts, name, err))
+		}
+	}
+	if !s.asJSON && s.count > 1 {
+		if err := s.text.PrintUnknown(s.unknown); err != nil {
+			return exit{exitUsage, err}
 		}
 	}
 	if err := out.Flush(); err != nil {
@@ -186,6 +195,12 @@ func cause(err error) string {
 
 func (s *speaker) answer(a *explain.Answer) bool {
 	s.answered = s.answered || a.Answered()
+	s.count++
+	for i := range a.Results {
+		if d := a.Results[i].Diagnosis; d != nil && d.Class == mail.Unknown && a.Results[i].Text != "" {
+			s.unknown.Add(a.Results[i].Text)
+		}
+	}
 	if s.asJSON {
 		s.failed = s.json.Encode(a)
 	} else {

@@ -80,6 +80,22 @@ func TestExitStatusAndStreams(t *testing.T) {
 	}
 }
 
+// TestUnknownTextsAreListed: what no rule knows is counted by its template, which
+// holds nobody's address.
+func TestUnknownTextsAreListed(t *testing.T) {
+	box := ""
+	for _, n := range []string{"17", "18"} {
+		box += "From x@example.com Mon Jan 22 09:10:11 2024\nReturn-Path: <>\nFrom: MAILER-DAEMON@mx.example.com\nTo: a@example.com\nSubject: Undelivered Mail Returned to Sender\n" +
+			"Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example.com\n\n" +
+			"Final-Recipient: rfc822; bob@example.org\nAction: failed\nStatus: 5.0.0\nDiagnostic-Code: smtp; 550 Frobnicated by warden " + n + " for bob@example.org\n\n--b--\n\n"
+	}
+	out, _, _ := invoke(t, box, "explain")
+	_, list, found := strings.Cut(out, "no rule knows yet")
+	if !found || !strings.Contains(list, "  2  550 Frobnicated by warden") || strings.Contains(list, "bob@") {
+		t.Errorf("%s", out)
+	}
+}
+
 func TestJSONIsOneObjectALine(t *testing.T) {
 	box := strings.Repeat("From x@example.com Mon Jan 22 09:10:11 2024\nFrom: a@a.example\nTo: b@b.example\nMessage-ID: <1@a.example>\n\nhello\n\n", 3)
 	out, _, status := invoke(t, box, "explain", "--json")

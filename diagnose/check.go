@@ -99,7 +99,7 @@ func (c *checking) file(f *RuleFile) {
 		}
 		c.words(r)
 		c.pattern(r)
-		c.examples(r)
+		c.examples(r, f.Contacts)
 	}
 	keys := make([]string, 0, len(f.Sources))
 	for key := range f.Sources {
@@ -209,8 +209,9 @@ func (r *Rule) find(s *subject) (from, end int, ok bool) {
 	return t.find(0, s, t.candidates(s, &b, true))
 }
 
-// examples checks that a rule takes its own examples.
-func (c *checking) examples(r *Rule) {
+// examples checks that a rule takes its own examples, and that they name nobody
+// but the contacts.
+func (c *checking) examples(r *Rule, contacts []string) {
 	if len(r.Examples) == 0 {
 		c.hint(r, "no-example")
 	}
@@ -219,7 +220,7 @@ func (c *checking) examples(r *Rule) {
 			c.fault(r, "misses-example", "Example", example)
 		}
 		if c.house {
-			if real := realAddress(example); real != "" {
+			if real := realAddress(example, contacts); real != "" {
 				c.hint(r, "example-address", "Fragment", real)
 			}
 		}
@@ -235,11 +236,17 @@ func (r *Rule) takesExample(example string) bool {
 }
 
 // realAddress finds an IP or mail address outside what RFC 5737, RFC 3849 and
-// RFC 2606 keep for documentation. Host names stay out of it: replies are full of
-// their writers' links.
-func realAddress(s string) string {
+// RFC 2606 keep for documentation, and outside contacts. Host names stay out of
+// it: replies are full of their writers' links. "RFC2821 4.1.1.1" is a section.
+func realAddress(s string, contacts []string) string {
+	section := false
 	for word := range strings.FieldsFuncSeq(s, func(r rune) bool { return strings.ContainsRune(" \t\n<>()[]{}\"',;=", r) }) {
 		word = strings.Trim(word, ".:/!?")
+		afterRFC := section
+		section = strings.HasPrefix(lower(word), "rfc") || afterRFC && !strings.Contains(word, ".") // "RFC 5321 4.1.1.1" too
+		if afterRFC || slices.ContainsFunc(contacts, func(c string) bool { return strings.EqualFold(c, word) }) {
+			continue
+		}
 		if i := strings.LastIndexByte(word, '@'); i > 0 && !strings.Contains(word, "://") {
 			domain := lower(word[i+1:])
 			if isHostName(domain) && !documentation(domain) {
@@ -305,12 +312,24 @@ func engineOf(own, shipped []*RuleFile) (*Engine, error) {
 
 // judge diagnoses an example of a rule under the rule's own conditions.
 func judge(e *Engine, r *Rule, example string) (mail.Diagnosis, *Rule) {
+	d := e.Diagnose(evidenceOf(r, example))
+	return d, e.Rule(d.Rule)
+}
+
+func evidenceOf(r *Rule, example string) Evidence {
 	ev := Evidence{Text: example, Provider: r.Provider}
 	if r.Tier == TierLocal {
 		ev.Spoke = Local
 	}
-	d := e.Diagnose(ev)
-	return d, e.Rule(d.Rule)
+	return ev
+}
+
+// winsLayer reports whether the rule answers for a layer of its example: an inner
+// layer that another rule answers is meant to go before it.
+func winsLayer(e *Engine, r *Rule, example string) bool {
+	return slices.ContainsFunc(e.Explain(evidenceOf(r, example)), func(t Tried) bool {
+		return t.Rule == r && t.Result == TriedWon
+	})
 }
 
 // loses finds examples that another rule answers; if it is all of them, the rule
@@ -320,7 +339,7 @@ func (c *checking) loses(e *Engine, r *Rule) {
 	var by *Rule
 	for _, example := range r.Examples {
 		d, other := judge(e, r, example)
-		if d.Rule == r.ID || other == nil {
+		if d.Rule == r.ID || other == nil || d.Class == r.Class && winsLayer(e, r, example) {
 			continue
 		}
 		lost, by = lost+1, other

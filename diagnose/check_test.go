@@ -9,6 +9,7 @@ import (
 )
 
 const checkHead = `
+contacts = ["help@moon.biz"]
 [sources]
 S = "https://example.com (made up)"
 `
@@ -52,6 +53,11 @@ func TestCheck(t *testing.T) {
 			[]string{"redundant"}},
 		{"real address", checkRule("generic-x", `match = 'blue moon'`, `examples = ['550 blue moon for 8.8.8.8']`), "",
 			[]string{"example-address"}},
+		{"contact of the writer", checkRule("generic-x", `match = 'blue moon'`, `examples = ['550 blue moon (see RFC 5321 4.1.1.1), write to Help@moon.biz']`), "", nil},
+		{"somebody else than the contact", checkRule("generic-x", `match = 'blue moon'`, `examples = ['550 blue moon, write to me@moon.biz']`), "",
+			[]string{"example-address"}},
+		{"an inner layer answers alike", checkRule("generic-a", `match = 'half moon'`, `examples = ['550 half moon']`) +
+			checkRule("generic-b", `match = 'blue moon'`, `examples = ['550 5.7.1 blue moon -> 550 5.7.1 half moon']`), "", nil},
 		{"own rule takes a shipped one's example", checkRule("mine", `match = 'cheese'`, `examples = ['550 cheese']`),
 			strings.Replace(good, "policy", "content", 1), []string{"takes-example"}},
 		{"own rule, own manners", strings.ReplaceAll(checkRule("mine", `match = 'brie'`, `examples = ['550 brie 8.8.8.8']`), `sources = ["S"]`, ""),
@@ -91,11 +97,7 @@ func TestShippedRulesAreClean(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range Check(files, nil) {
-		if f.Error {
-			t.Error(f)
-		} else {
-			t.Log(f)
-		}
+		t.Error(f)
 	}
 }
 
@@ -113,6 +115,24 @@ func TestExplainAgreesWithDiagnose(t *testing.T) {
 				t.Errorf("%q: rule %q decides, not shown: %+v", example, d.Rule, tried)
 			}
 		}
+	}
+}
+
+// A rule that is no token is never shown in the round of the tokens.
+func TestExplainShowsTokensAsTokensOnly(t *testing.T) {
+	e, notAsked := shippedEngine(t), 0
+	for _, r := range exampleRules(t) {
+		for _, tried := range e.Explain(Evidence{Text: r.Examples[0]}) {
+			if tried.Turn == turnToken && !tried.Rule.Token {
+				t.Errorf("%q: %s is no token and shown as one", r.Examples[0], tried.Rule.ID)
+			}
+			if tried.Result == TriedNotAsked {
+				notAsked++
+			}
+		}
+	}
+	if notAsked == 0 {
+		t.Error("no example shows a rule that is not asked")
 	}
 }
 

@@ -15,15 +15,17 @@ import (
 
 // RuleFile is a rule file that has been read.
 type RuleFile struct {
-	Name    string
-	Sources map[string]string // key to what it is, where and when read
-	Rules   []*Rule
+	Name     string
+	Contacts []string          // addresses that the writers of these replies print in them, and that examples may therefore name
+	Sources  map[string]string // key to what it is, where and when read
+	Rules    []*Rule
 }
 
 // file and entry are the TOML form.
 type file struct {
-	Sources map[string]string `toml:"sources"`
-	Rule    []entry           `toml:"rule"`
+	Contacts []string          `toml:"contacts"`
+	Sources  map[string]string `toml:"sources"`
+	Rule     []entry           `toml:"rule"`
 }
 
 type entry struct {
@@ -54,7 +56,7 @@ func ParseRules(name string, data []byte) (*RuleFile, error) {
 		return nil, tomlError(name, err)
 	}
 	lines := ruleLines(data)
-	out := &RuleFile{Name: name, Sources: f.Sources, Rules: make([]*Rule, 0, len(f.Rule))}
+	out := &RuleFile{Name: name, Contacts: f.Contacts, Sources: f.Sources, Rules: make([]*Rule, 0, len(f.Rule))}
 	var faults []error
 	for i := range f.Rule {
 		line := 0

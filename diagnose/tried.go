@@ -74,6 +74,9 @@ func (e *Engine) explain(layer int, s *subject, turns []turn) (out []Tried) {
 			tried.Result = TriedOutcome
 		case fits && !asked:
 			tried.Result = TriedNotAsked
+			if t.key == turnToken {
+				tried.Turn = turnProvider // it is no token: that turn merely came across it
+			}
 		case fits && done:
 			tried.Result = TriedLater
 		case fits:

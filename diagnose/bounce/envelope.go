@@ -18,6 +18,8 @@ type envelope struct {
 	certain   bool   // it has a header that only reports have
 	failed    []string
 	undeliv   bool // the subject is one of a report
+	titled    bool // it is nothing but that: its words begin or end it
+	other     bool // the subject is one of another kind of mail that mail programs send
 	vacation  bool // the subject is one of an automatic reply
 	forward   bool // the subject says that it was forwarded
 	answer    bool // the subject says that somebody answers
@@ -32,15 +34,18 @@ func readEnvelope(h message.Header) envelope {
 	e := envelope{h: h}
 	from := h.Text("From")
 	e.from = strings.ToLower(addressIn(from))
+	e.titles(h.Text("Subject"))
 	e.sender(from)
 	e.path()
-	e.titles(h.Text("Subject"))
 	e.automatic()
 	for _, v := range h.Values("X-Failed-Recipients") {
 		e.failed = append(e.failed, addressesIn(v, MaxResults)...)
 	}
 	if len(e.failed) > 0 {
 		e.sure("X-Failed-Recipients")
+	}
+	if v := asciiLower(h.Get("X-Ricevuta")); strings.HasSuffix(v, "errore-consegna") || v == "non-accettazione" {
+		e.sure("X-Ricevuta: " + v) // Italian certified mail (PEC), technical rules of DM 2 November 2005
 	}
 	if h.Has("X-MS-Exchange-Message-Is-Ndr") {
 		e.sure("X-MS-Exchange-Message-Is-Ndr")
@@ -70,6 +75,11 @@ var daemonLocals = [...]string{
 	"internetmaildelivery", "bouncehandler", "mailmaster", "postoffice", "deliverystatus", "mailserver",
 	"mailservice", "mailrobot", "mailhub", "smtpgateway", "returnedmail", "undeliverable",
 }
+
+// accounts are those that mail programs ran under before daemons had a name of
+// their own: Sendmail on VM, UUCP, cron jobs. They write other mail too, so they
+// count under the subject of a report only.
+var accounts = [...]string{"mailer", "smtp", "uucp", "mta", "root", "mail", "exim", "qmails", "sendmail", "postfix"}
 
 // daemonNames are display names of mail programs.
 var daemonNames = [...]string{
@@ -101,6 +111,9 @@ func (e *envelope) sender(from string) {
 	}
 	for _, l := range daemonLocals {
 		e.daemon = e.daemon || local == l
+	}
+	for _, l := range accounts {
+		e.daemon = e.daemon || local == l && e.undeliv && !e.answer && !e.forward
 	}
 	if strings.HasPrefix(local, "mailerdaemon") || strings.HasPrefix(local, "microsoftexchange") {
 		e.daemon = true
@@ -153,6 +166,9 @@ func (e *envelope) titles(subject string) {
 				e.because(whySubject, subject)
 			}
 			e.undeliv = true
+			e.titled = e.titled || countWords(e.subject[:h.from]) <= 3 || countWords(e.subject[h.to:]) == 0
+		case "other":
+			e.other = true
 		case "auto-reply":
 			e.vacation = true
 		case "forward":
@@ -181,7 +197,7 @@ func (e *envelope) automatic() {
 	case "list":
 		e.list = true
 	}
-	e.list = e.list || e.h.Has("List-Id") || e.h.Has("List-Post")
+	e.list = e.list || e.h.Has("List-Id") || e.h.Has("List-Post") || e.h.Has("List-Unsubscribe")
 }
 
 // answers tells the mail of a mailbox that answers by itself: its words may be

@@ -122,7 +122,7 @@ func (f *finder) hit(h *hit) {
 func (f *finder) sentence(h *hit, s strength) {
 	limit := min(len(f.text), h.to+240)
 	p, ok := nextAddress(f.text[:limit], h.to)
-	if !ok || !f.gap(h.to, p.from) {
+	if !ok || !f.gap(h.to, p.from) || f.quoting(h.to, p.from) {
 		return
 	}
 	for n := 0; n < 100; n++ {
@@ -135,6 +135,26 @@ func (f *finder) sentence(h *hit, s strength) {
 		}
 		p = q
 	}
+}
+
+// quoting tells whether a line between two places begins with a reply code and
+// goes on with words: the address behind them is one that the reply speaks of
+// ("554 go away, ask abuse@example.com").
+func (f *finder) quoting(from, to int) bool {
+	for from < to {
+		i := strings.IndexByte(f.text[from:to], '\n')
+		if i < 0 {
+			return false
+		}
+		from += i + 1
+		if code, rest, ok := mail.ParseCode(strings.TrimLeft(f.text[from:to], " \t")); ok && code >= 400 {
+			if _, words, ok := mail.ParseEnhanced(rest); ok {
+				rest = words
+			}
+			return countWords(rest) > 2
+		}
+	}
+	return false
 }
 
 // listAction is what the words of h say happened. A sentence ("your message to
@@ -264,13 +284,27 @@ func (f *finder) line(i int, l line) {
 		}
 		f.members++
 		n := len(f.out)
-		if f.add(p, certain, f.action); len(f.out) > n {
+		if f.add(p, certain, f.fate(p, l)); len(f.out) > n {
 			f.out[n].indent = l.indent()
 		}
 		f.more(p, l)
 	case how == tailColon && f.failing(p.to, i):
 		f.add(p, fair, "")
 	}
+}
+
+// fate is what happened to the recipient p, which begins the line l: what its
+// own line says directly behind it, else what the list is one of.
+func (f *finder) fate(p span, l line) mail.Action {
+	if f.action != "" {
+		return f.action
+	}
+	for i := f.hitAt(p.to); i < len(f.hits) && f.hits[i].from < l.to; i++ {
+		if h := &f.hits[i]; h.class == clsFate && strings.Trim(f.text[p.to:h.from], "<>[](){}\"'.,;:-=* \t") == "" {
+			return h.action
+		}
+	}
+	return ""
 }
 
 // more takes the other addresses of a list that is written in one line.
@@ -318,7 +352,16 @@ func (f *finder) failing(at, i int) bool {
 	return ok || strings.Contains(f.low[at:end], "said:") || strings.Contains(f.low[at:end], "connect")
 }
 
+// skipBullets gives where the words of a line begin: behind marks, and behind
+// the number of a numbered list ("1. a@example.com", "2) ...").
 func skipBullets(s string, from, to int) int {
+	n := from
+	for n < to && n < from+4 && isDigit(s[n]) {
+		n++
+	}
+	if n > from && n+1 < to && (s[n] == '.' || s[n] == ')') && isBlank(s[n+1]) {
+		from = n + 1
+	}
 	for from < to {
 		switch s[from] {
 		case ' ', '\t', '*', '-', '>', '|', '+', '~', '#', '.', '=':
@@ -467,6 +510,9 @@ func (f *finder) local(i int, l line) {
 	}
 	s := strings.Trim(f.text[l.first:l.to], "<>\"' \t")
 	word, _, _ := strings.Cut(s, "... ")
+	if strings.HasSuffix(word, ")") {
+		word, _, _ = strings.Cut(word, " (") // "anna (user not found)": GroupWise
+	}
 	word = strings.TrimSuffix(word, ":")
 	if word == "" || len(word) > 64 || strings.HasSuffix(s, ".") {
 		return

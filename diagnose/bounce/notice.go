@@ -184,7 +184,7 @@ func (n *notice) separates(h *hit) bool {
 	if marked {
 		return wordsBefore <= 6
 	}
-	if strings.Contains(after, "attach") || strings.Contains(after, "received at") || strings.Contains(after, "was ") {
+	if attached(after) || strings.Contains(after, "received at") || strings.Contains(after, "was ") {
 		return false
 	}
 	if strings.Contains(after, "details") || strings.Contains(after, "cannot") || strings.Contains(after, "could not") {
@@ -195,6 +195,21 @@ func (n *notice) separates(h *hit) bool {
 		return wordsBefore <= 2 && wordsAfter <= 2
 	}
 	return wordsBefore <= 5 && wordsAfter <= 8
+}
+
+// attached tells a sentence that says where the returned message is from the mark
+// before it: "Your original message is attached", and in other languages.
+func attached(s string) bool {
+	for _, w := range [...]string{
+		"attach", "angehängt", "beigefügt", "im anhang", "anbei", "allegat", "adjunt", "joint", "annexe",
+		"em anexo", "anexad", "bijgevoegd", "bijlage", "bifoga", "bilaga", "vedlagt", "vedhæft", "liitteenä",
+		"załącz", "přilož", "прилож", "вложен", "添付", "附件", "附加", "첨부",
+	} {
+		if strings.Contains(s, w) {
+			return true
+		}
+	}
+	return false
 }
 
 // hasRule reports whether s has a drawn line: three marks in a row.
@@ -226,12 +241,14 @@ func countWords(s string) (words int) {
 
 // bareHeader finds a mail header that starts without an announcement:
 // "Received:" or "Return-Path:" or an mbox line at the start of a paragraph,
-// with other fields of a mail behind it.
+// with other fields of a mail behind it. Some programs quote or indent it.
 func (n *notice) bareHeader() int {
 	opening := true
 	for i, l := range n.lines {
-		if opening && l.indent() == 0 && !l.blank() && isTraceField(n.text[l.from:l.to]) && n.headerLines(i) >= 3 {
-			return l.from
+		if opening && !l.blank() {
+			if lead := n.lead(l); lead <= 8 && isTraceField(n.text[l.from+lead:l.to]) && n.headerLines(i, lead) >= 3 {
+				return l.from
+			}
 		}
 		opening = l.blank() || hasRule(n.text[l.from:l.to])
 	}
@@ -249,15 +266,27 @@ func isTraceField(s string) bool {
 	return false
 }
 
-// headerLines counts the lines from i that are fields of a mail header.
-func (n *notice) headerLines(i int) (fields int) {
+// lead gives how many bytes of a line are its indent and marks of quotation.
+func (n *notice) lead(l line) int {
+	i := l.from
+	for i < l.to && (isBlank(n.text[i]) || n.text[i] == '>') {
+		i++
+	}
+	return i - l.from
+}
+
+// headerLines counts the lines from i that are fields of a mail header, each
+// behind as many bytes of indent.
+func (n *notice) headerLines(i, lead int) (fields int) {
 	for j := i; j < len(n.lines) && j < i+30; j++ {
 		l := n.lines[j]
-		if l.blank() {
+		at := n.lead(l)
+		if l.blank() || l.from+at == l.to {
 			break
 		}
+		l.from += at
 		name, _, ok := statusField(n.text[l.from:l.to])
-		if ok && l.indent() == 0 && (isMailName(name) || strings.EqualFold(name, "x-received") || strings.EqualFold(name, "x-original-to") || strings.EqualFold(name, "x-mailer")) {
+		if ok && at == lead && (isMailName(name) || strings.EqualFold(name, "x-received") || strings.EqualFold(name, "x-original-to") || strings.EqualFold(name, "x-mailer")) {
 			fields++
 		} else if isTraceField(n.text[l.from:l.to]) {
 			fields++

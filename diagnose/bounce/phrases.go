@@ -29,6 +29,7 @@ const (
 	clsFinal
 	clsFormat
 	clsChallenge
+	clsFate
 	// Subjects have an index of their own.
 	clsSubject
 	// The rest are labels: they count in front of a colon at the start of a line.
@@ -42,7 +43,7 @@ const (
 var classNames = map[string]class{
 	"list": clsList, "address": clsAddress, "failed": clsFailed, "reason": clsReason, "stop": clsStop,
 	"separator": clsSeparator, "separator line": clsSeparatorLine, "contact": clsContact,
-	"delay": clsDelay, "final": clsFinal, "format": clsFormat, "challenge": clsChallenge, "subject": clsSubject,
+	"delay": clsDelay, "final": clsFinal, "format": clsFormat, "challenge": clsChallenge, "fate": clsFate, "subject": clsSubject,
 	"label": clsLabel, "sender": clsSender, "reply": clsReply, "host": clsHost, "addressee": clsAddressee,
 }
 
@@ -115,8 +116,8 @@ func section(s string) phrase {
 		return phrase{class: c}
 	}
 	name, detail, _ := strings.Cut(s, " ")
-	if name == "list" {
-		return phrase{class: clsList, action: mail.Action(detail)}
+	if c := classNames[name]; c == clsList || c == clsFate {
+		return phrase{class: c, action: mail.Action(detail)}
 	}
 	return phrase{class: classNames[name], detail: detail}
 }
@@ -166,7 +167,10 @@ func matches(low string, i int, p string) (end int, ok bool) {
 			i++
 			continue
 		}
-		if !isBlank(low[i]) {
+		if low[i] == '(' {
+			i = pastEnding(low, i)
+		}
+		if i >= len(low) || !isBlank(low[i]) {
 			return 0, false
 		}
 		for i < len(low) && isBlank(low[i]) {
@@ -177,6 +181,21 @@ func matches(low string, i int, p string) (end int, ok bool) {
 		return 0, false
 	}
 	return i, true
+}
+
+// pastEnding skips the ending of a word that is left open: "recipient(s)",
+// "destinataire(s) suivant(s)", "получателю(ям)". Reports say it where they do
+// not count, so the phrase has the word without it.
+func pastEnding(low string, i int) int {
+	for j := i + 1; j < len(low) && j < i+10; j++ {
+		switch c := low[j]; {
+		case c == ')' && j > i+1:
+			return j + 1
+		case !isAlnum(c) && c < 0x80:
+			return i
+		}
+	}
+	return i
 }
 
 // isBlank tells what separates words, line ends included.

@@ -311,7 +311,7 @@ func (n *notice) wholeReply(first string) string {
 // envelope must speak for a report, and so must the words.
 func readWords(d *draft) (Report, bool) {
 	env := d.env.score()
-	if env < 1 || env < 2 && !d.env.robot || d.env.answers() {
+	if env < 1 || env < 2 && !d.env.robot || d.env.answers() || d.env.other && !d.env.undeliv && !d.env.certain {
 		return Report{}, false
 	}
 	n := d.notice()
@@ -368,7 +368,7 @@ func (d *draft) speaks(n *notice, list []found) bool {
 	case words == 0 || env+words < 4:
 		return false
 	case !d.env.daemon && !d.env.nullPath && !d.env.certain && !d.env.robot:
-		return words >= 3
+		return words >= 3 && d.env.titled
 	case env < 4:
 		return n.failing() || n.format != "" && n.format != "generic"
 	}

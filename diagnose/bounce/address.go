@@ -73,13 +73,16 @@ func localStart(s string, at, floor int) int {
 	}
 	if eq := strings.IndexByte(s[i:at], '='); eq > 0 && isKeyword(s[i:i+eq]) {
 		i += eq + 1 // to=user@example.com
+		for i < at-1 && s[i] == '\'' {
+			i++ // addr='user@example.com'
+		}
 	}
 	return i
 }
 
 func isKeyword(s string) bool {
 	switch strings.ToLower(s) {
-	case "to", "rcpt", "recipient", "email", "address", "user", "for", "from", "orig_to":
+	case "to", "rcpt", "addr", "recipient", "email", "address", "user", "for", "from", "orig_to":
 		return true
 	}
 	return false

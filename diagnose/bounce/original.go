@@ -37,6 +37,10 @@ func headerInText(s string) message.Header {
 		if ok && !strings.HasPrefix(line, " ") && (isMailName(name) || strings.HasPrefix(name, "X-")) {
 			break
 		}
+		if lead := leadOf(s); lead != "" && strings.Count(s, "\n"+lead) >= 3 {
+			s = withoutLead(s, lead) // quoted or indented as a whole
+			continue
+		}
 		if !more {
 			return message.Header{}
 		}
@@ -47,6 +51,27 @@ func headerInText(s string) message.Header {
 		return message.Header{}
 	}
 	return h
+}
+
+// leadOf gives the indent and marks of quotation in front of the field that s
+// begins with, "" where there are none or no field.
+func leadOf(s string) string {
+	rest := strings.TrimLeft(s, "> \t")
+	lead := s[:len(s)-len(rest)]
+	line, _, _ := strings.Cut(rest, "\n")
+	if name, _, ok := statusField(line); len(lead) > 8 || !ok || !isMailName(name) {
+		return ""
+	}
+	return lead
+}
+
+func withoutLead(s, lead string) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	for line := range strings.Lines(s) {
+		b.WriteString(strings.TrimPrefix(line, lead))
+	}
+	return b.String()
 }
 
 func isMailName(name string) bool {

@@ -31,7 +31,7 @@ type Layer struct {
 // expired -> ...") stays as a layer. At most [mail.MaxReply] bytes are read and
 // [MaxDepth] wrappers taken off.
 func Peel(raw string) []Layer {
-	s := tidy(raw)
+	s := bared(tidy(raw))
 	if s == "" {
 		return nil
 	}

@@ -263,9 +263,29 @@ func remoteReturned(t text) (wrap, bool) {
 		}
 	}
 	if found {
-		best.outer = outerReply(t.s[:best.from])
+		before := t.s[:best.from]
+		if best.host == "" && best.ip == "" {
+			best.host, best.ip = hostInFront(before)
+		}
+		best.outer = outerReply(before)
 	}
 	return best, found
+}
+
+// hostInFront reads the host that Exchange writes in a line of its own in front
+// of "Remote Server returned"; an article of the words may stand between.
+func hostInFront(s string) (host, ip string) {
+	words := strings.Fields(s[max(0, len(s)-300):])
+	if n := len(words); n > 1 && len(words[n-1]) <= 3 { // Le, Il, El, O, Der
+		words = words[:n-1]
+	}
+	if n := len(words); n > 1 && address(strings.Trim(words[n-1], "[]()")) != "" {
+		return namedHost(words[n-2] + " " + words[n-1])
+	}
+	if n := len(words); n > 0 && strings.Count(words[n-1], ".") >= 2 {
+		return namedHost(strings.TrimRight(words[n-1], ":."))
+	}
+	return "", ""
 }
 
 // exchangeGave reads the form of Exchange Online's notices: "mx.example.com gave

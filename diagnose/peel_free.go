@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/postroad/postroad/mail"
 )
@@ -384,4 +385,64 @@ func phaseWithin(low string) mail.Stage {
 		}
 	}
 	return mail.StageUnknown
+}
+
+// bared takes off what people put round a reply when they copy it: quotation
+// marks of any language, angle brackets, the marks of a quoted mail, a word such
+// as "Error:" in front. What is inside must begin with a reply code, and nothing
+// is taken off inside of it.
+func bared(s string) string {
+	rest := strings.TrimPrefix(s, "\ufeff")
+	if rest == "" || isDigit(rest[0]) {
+		return rest
+	}
+	if rest[0] == '>' && !strings.HasPrefix(rest, ">>") {
+		rest = unquoteLines(rest)
+	}
+	for _, word := range [...]string{"error:", "said:", "reply:", "response:", "message:"} {
+		if hasPrefixFold(rest, word) {
+			rest = rest[len(word):]
+			break
+		}
+	}
+	rest = strings.TrimLeft(rest, " \t\n")
+	inner, marks := rest, 0
+	for marks < 3 {
+		r, n := utf8.DecodeRuneInString(inner)
+		if n == 0 || !strings.ContainsRune(openQuotes+"<`*", r) {
+			break
+		}
+		inner = strings.TrimLeft(inner[n:], " \u00a0")
+		marks++
+	}
+	if code, _, ok := replyCode(inner); !ok || code < 400 {
+		return s
+	}
+	for ; marks > 0; marks-- {
+		end := strings.TrimRight(inner, " \n.,\u00a0")
+		r, n := utf8.DecodeLastRuneInString(end)
+		if n == 0 || !strings.ContainsRune(closeQuotes+">`*", r) {
+			break
+		}
+		inner = strings.TrimRight(end[:len(end)-n], " \n\u00a0")
+	}
+	return inner
+}
+
+// unquoteLines takes the mark of a quoted mail off every line, if every line
+// has one.
+func unquoteLines(s string) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	for line := range strings.SplitSeq(s, "\n") {
+		inner, ok := strings.CutPrefix(line, ">")
+		if !ok {
+			return s
+		}
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(strings.TrimPrefix(inner, " "))
+	}
+	return b.String()
 }

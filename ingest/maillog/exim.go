@@ -133,6 +133,7 @@ func eximDelivery(l *Line, s string) bool {
 		l.Diagnostic = unescape(text)
 	}
 	l.eximText()
+	l.severity()
 	if a.Outcome == mail.Delivered {
 		if a.RemoteHost != "" || a.RemoteIP != "" {
 			a.Stage = mail.StageFinal

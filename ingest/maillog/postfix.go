@@ -180,6 +180,7 @@ func postfixDelivery(l *Line, s string) bool {
 		l.Kind = KindSuspended
 	}
 	l.read(text, relayed)
+	l.severity()
 	if a.Outcome == mail.Delivered && relayed {
 		a.Stage = mail.StageFinal
 		code, _, ok := mail.ParseCode(text)
@@ -205,6 +206,23 @@ func (l *Line) outcome() bool {
 		return false
 	}
 	return true
+}
+
+// severity sets the outcome of what is over by the reply that ended it: mail
+// that was given up after temporary refusals is final, and its last attempt was
+// refused for a time. Where no host spoke, an expiry has the queue's own code.
+func (l *Line) severity() {
+	a := l.Attempt
+	if !a.Final || a.Outcome != mail.Permanent {
+		return
+	}
+	code, _, _ := findReply(l.Diagnostic)
+	switch {
+	case a.Spoke && code/100 == 4:
+		a.Outcome = mail.Temporary
+	case code == 0 && strings.HasSuffix(l.Status, "expired") && l.Enhanced.Class == 4:
+		a.Outcome = mail.Temporary
+	}
 }
 
 // relay reads relay=: a host, or the name of a transport. It reports whether a

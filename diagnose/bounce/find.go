@@ -110,6 +110,11 @@ func (f *finder) hit(h *hit) {
 		if l := f.lineAt(h.from); h.from > skipBullets(f.text, l.first, l.to) {
 			return // in the middle of a sentence, perhaps of a reply
 		}
+		if i := f.hitAt(h.from); slices.ContainsFunc(f.hits[i:min(len(f.hits), i+4)], func(g hit) bool {
+			return g.class == clsReason && g.from == h.from && g.to > h.to
+		}) {
+			return // "additional information follows": the reason goes on
+		}
 		if f.members > 0 {
 			f.open, f.closed = false, false
 		}

@@ -104,6 +104,7 @@ func (d *draft) fromGroups(facts *envelopeFacts, groups []group) []event.Bounce 
 		if g.diagnostic == "" || b.Reply.Code == 0 || strings.HasPrefix(g.diagnostic[min(3, len(g.diagnostic)):], "-") || isExpiry(b.Reply) {
 			d.supplement(&b, g, words())
 		}
+		d.fromProse(&b)
 		k := addressKey(b.Recipient)
 		if at, ok := seen[k]; ok {
 			if results[at].Action != mail.ActionFailed && b.Action == mail.ActionFailed {
@@ -562,7 +563,11 @@ func (d *draft) fromWords(n *notice, list []found) []event.Bounce {
 		if b.Action == "" {
 			b.Action = tone
 		}
-		speak(&b, x.reason)
+		reason, ip := attempts(x.reason)
+		speak(&b, reason)
+		if b.RemoteIP == "" {
+			b.RemoteIP = ip
+		}
 		if x.host != "" {
 			b.RemoteHost, b.Spoke = x.host, true
 		}

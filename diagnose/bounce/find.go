@@ -50,14 +50,15 @@ type finder struct {
 	*notice
 	out []found
 
-	open    bool
-	closed  bool // by a reason: another recipient of the same form may follow it
-	action  mail.Action
-	indent  int // of the list's first recipient, -1 before it
-	tail    tail
-	members int // recipients of this list
-	locals  []found
-	stops   []int // where the reason of what came before ends
+	open     bool
+	closed   bool // by a reason: another recipient of the same form may follow it
+	action   mail.Action
+	indent   int // of the list's first recipient, -1 before it
+	tail     tail
+	members  int // recipients of this list
+	locals   []found
+	unlisted bool  // a line that stands out from the names followed them
+	stops    []int // where the reason of what came before ends
 }
 
 // findRecipients gives every address that a notice names as a recipient, in
@@ -469,11 +470,11 @@ func (f *finder) label(i int, l line, start int) bool {
 }
 
 // labelAt looks up the words in front of the first colon or tab.
-func (f *finder) labelAt(start, to int) (c class, end int) {
+func (n *notice) labelAt(start, to int) (c class, end int) {
 	limit := min(to, start+48)
 	for i := start; i < limit; i++ {
-		if b := f.low[i]; b == ':' || b == '\t' || b == '=' {
-			words := strings.TrimRight(f.low[start:i], " \t")
+		if b := n.low[i]; b == ':' || b == '\t' || b == '=' {
+			words := strings.TrimRight(n.low[start:i], " \t")
 			if c := phrases().labels[words]; c != clsNone {
 				return c, i + 1
 			}
@@ -510,13 +511,17 @@ func (f *finder) reply(l line) bool {
 // line, directly in an open list. It counts only where the notice names nobody
 // else, and where the domain can be told.
 func (f *finder) local(i int, l line) {
-	if f.members > 0 || len(f.locals) > 50 || i == 0 || !f.lines[i-1].blank() && f.lines[i-1].indent() == 0 && l.indent() == 0 {
+	f.unlisted = f.unlisted || len(f.locals) > 0 && l.indent() < f.lineAt(f.locals[0].from).indent()
+	if f.unlisted || f.members > 0 || len(f.locals) > 50 || i == 0 || !f.lines[i-1].blank() && f.lines[i-1].indent() == 0 && l.indent() == 0 {
 		return
 	}
 	s := strings.Trim(f.text[l.first:l.to], "<>\"' \t")
 	word, _, _ := strings.Cut(s, "... ")
 	if strings.HasSuffix(word, ")") {
 		word, _, _ = strings.Cut(word, " (") // "anna (user not found)": GroupWise
+	}
+	if at := strings.IndexAny(word, " \t"); at > 0 && at+1 < len(word) && isBlank(word[at+1]) && f.failsAt(l, strings.TrimLeft(word[at:], " \t")) {
+		word = word[:at] // "anna    User unknown": a table
 	}
 	word = strings.TrimSuffix(word, ":")
 	if word == "" || len(word) > 64 || strings.HasSuffix(s, ".") {
@@ -533,6 +538,21 @@ func (f *finder) local(i int, l line) {
 	if letters {
 		f.locals = append(f.locals, found{address: word, strength: weak, action: f.action, from: l.first, to: l.first + len(word)})
 	}
+}
+
+// failsAt tells whether rest, a piece of line l, begins with words of failure.
+func (f *finder) failsAt(l line, rest string) bool {
+	at := strings.LastIndex(f.text[l.from:l.to], rest)
+	if at < 0 {
+		return false
+	}
+	at += l.from
+	for k := f.hitAt(at); k < len(f.hits) && f.hits[k].from == at; k++ {
+		if f.hits[k].class == clsFailed {
+			return true
+		}
+	}
+	return false
 }
 
 // best keeps the surest answers: where a list names the recipients, sentences

@@ -195,7 +195,7 @@ func (x *Explainer) guess(m *message.Message, text func() string) *Answer {
 	if looksLikeLog(s, x) {
 		return x.log(s)
 	}
-	if _, _, ok := mail.ParseCode(strings.TrimSpace(s)); ok && strings.Count(s, "\n") < 40 {
+	if _, _, ok := mail.ParseCode(strings.TrimSpace(s)); ok && strings.Count(s, "\n") < 40 && !hasStatusFields(s) {
 		return x.reply(s)
 	}
 	if n := x.notice(s); n.Kind != KindUnknown {
@@ -210,6 +210,13 @@ func (x *Explainer) guess(m *message.Message, text func() string) *Answer {
 		return x.headers(m)
 	}
 	return x.unknown("", x.Texts.Text("kind.unknown", nil))
+}
+
+// hasStatusFields reports whether a text that begins with a reply goes on with
+// the fields of a delivery status: people copy both together.
+func hasStatusFields(s string) bool {
+	low := strings.ToLower(s)
+	return strings.Contains(low, "final-recipient:") && strings.Contains(low, "action:")
 }
 
 // mailFields counts the header fields that only a mail has. A log or a text

@@ -72,14 +72,20 @@ func (f *finder) cell(from, to int) (reply, host string) {
 		if tab := strings.IndexByte(f.text[l.first:l.to], '\t'); c == clsNone && tab > 0 {
 			c, at = clsReply, l.first+tab // whatever the label is called in this language
 		}
+		if c == clsNone && bareLabel(f.low[l.first:l.to]) {
+			c, at = clsReply, l.to // the same, with its value in the next line
+		}
 		value := strings.TrimSpace(f.text[at:max(at, l.to)])
+		if c == clsReply || c == clsHost {
+			value = f.valueAt(i, at)
+		}
 		switch {
 		case c == clsReply && reply == "" && startsWithCode(value):
 			if _, rest, ok := mail.ParseCode(value); !ok || rest == "" || !isDigit(rest[0]) || countWords(rest) > 4 {
 				reply = value
 			}
 		case c == clsHost && host == "" && strings.Contains(value, ".") && !strings.ContainsAny(value, " @"):
-			if host = hostName(value); strings.HasSuffix(host, ".prod.outlook.com") {
+			if host = hostName(value); frontEnd(host) {
 				host = "" // a front end of the sender's side
 			}
 		}

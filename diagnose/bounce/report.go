@@ -105,6 +105,7 @@ func (d *draft) fromGroups(facts *envelopeFacts, groups []group) []event.Bounce 
 			d.supplement(&b, g, words())
 		}
 		d.fromProse(&b)
+		d.fromExchange(&b, words)
 		k := addressKey(b.Recipient)
 		if at, ok := seen[k]; ok {
 			if results[at].Action != mail.ActionFailed && b.Action == mail.ActionFailed {
@@ -563,6 +564,9 @@ func (d *draft) fromWords(n *notice, list []found) []event.Bounce {
 		if b.Action == "" {
 			b.Action = tone
 		}
+		if x.table {
+			b.Status = n.statusCell()
+		}
 		reason, ip := attempts(x.reason)
 		speak(&b, reason)
 		if b.RemoteIP == "" {
@@ -570,6 +574,10 @@ func (d *draft) fromWords(n *notice, list []found) []event.Bounce {
 		}
 		if x.host != "" {
 			b.RemoteHost, b.Spoke = x.host, true
+		} else if b.RemoteHost == "" && len(list) == 1 {
+			if host, at := n.refusingHost(); host != "" {
+				b.RemoteHost, b.RemoteIP = host, at
+			}
 		}
 		results = append(results, b)
 	}

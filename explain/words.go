@@ -65,7 +65,7 @@ func (x *Explainer) fate(r *Result) string {
 	case mail.ActionDelayed:
 		return x.Texts.Text("fate.delayed", nil)
 	case mail.ActionFailed:
-		if gaveUp(r.verdict) {
+		if r.Outcome == mail.Temporary || gaveUp(r.verdict) {
 			return x.Texts.Text("fate.gave-up", nil)
 		}
 		return x.Texts.Text("fate.failed", nil)

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/postroad/postroad/lang"
@@ -137,6 +138,7 @@ func newRoot(c console, texts *lang.Catalogue) *cobra.Command {
 // localise puts cobra's own help into the reader's language.
 func localise(root *cobra.Command, texts *lang.Catalogue) {
 	t := func(key string) string { return texts.Text(key, nil) }
+	cobra.AddTemplateFunc("options", options)
 	root.SetUsageTemplate(t("cli.help.usage") + `:
   {{if .HasAvailableSubCommands}}{{.CommandPath}} COMMAND{{else}}{{.UseLine}}{{end}}{{if .HasExample}}
 
@@ -147,8 +149,8 @@ func localise(root *cobra.Command, texts *lang.Catalogue) {
   {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
 
 ` + t("cli.help.flags") + `:
-{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
-{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableSubCommands}}
+{{options .LocalFlags}}{{end}}{{if .HasAvailableInheritedFlags}}
+{{options .InheritedFlags}}{{end}}{{if .HasAvailableSubCommands}}
 
 ` + texts.Text("cli.help.more", lang.Args{"Command": "{{.CommandPath}}"}) + `{{end}}
 `)
@@ -165,10 +167,70 @@ func localise(root *cobra.Command, texts *lang.Catalogue) {
 			cmd.InitDefaultHelpFlag()
 			cmd.Flags().Lookup("help").Usage = t("cli.help.help")
 			cmd.DisableFlagsInUseLine = true
+			cmd.Long = wrap(cmd.Long, "")
 		}
 	}
 	root.InitDefaultVersionFlag()
 	root.Flags().Lookup("version").Usage = t("cli.version.short")
+}
+
+// values name what an option takes; an option that is not here takes nothing.
+var values = map[string]string{
+	"as": "KIND", "at": "DATE", "color": "WHEN", "lang": "LANG", "ours": "NAME", "provider": "ID", "rules": "FILE",
+}
+
+// options lists options as the other tables of the help are listed, in lines of
+// helpWidth columns.
+func options(flags *pflag.FlagSet) string {
+	var names, usages []string
+	wide := 0
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
+		name := "    --" + f.Name
+		if f.Shorthand != "" {
+			name = "-" + f.Shorthand + ", --" + f.Name
+		}
+		if v := values[f.Name]; v != "" {
+			name += " " + v
+		}
+		names, usages = append(names, name), append(usages, f.Usage)
+		wide = max(wide, len(name))
+	})
+	var b strings.Builder
+	for i, name := range names {
+		label := "  " + name + strings.Repeat(" ", wide-len(name)+2)
+		b.WriteString(wrap(usages[i], label) + "\n")
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+const helpWidth = 100
+
+// wrap breaks the lines of a text behind a label that is written once.
+func wrap(s, label string) string {
+	var b strings.Builder
+	b.WriteString(label)
+	for i, line := range strings.Split(s, "\n") {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		col := len(label)
+		for j, word := range strings.Fields(line) {
+			n := len([]rune(word))
+			if j > 0 && col+1+n > helpWidth {
+				b.WriteString("\n" + strings.Repeat(" ", len(label)))
+				col = len(label)
+			} else if j > 0 {
+				b.WriteString(" ")
+				col++
+			}
+			b.WriteString(word)
+			col += n
+		}
+	}
+	return b.String()
 }
 
 // version is the module version that the binary was built from.

@@ -36,7 +36,7 @@ func reference(root *cobra.Command) string {
 		if cmd.HasExample() {
 			fmt.Fprintf(&b, "\nExamples:\n\n%s\n", indent(cmd.Example))
 		}
-		if usage := strings.TrimRight(cmd.LocalFlags().FlagUsages(), "\n"); usage != "" {
+		if usage := options(cmd.LocalFlags()); usage != "" {
 			fmt.Fprintf(&b, "\nOptions:\n\n%s\n", indent(usage))
 		}
 		for _, sub := range cmd.Commands() {

@@ -584,8 +584,11 @@ func (f *finder) best() []found {
 		if old.original == "" {
 			old.original = x.original
 		}
-		if tells(x.reason) > tells(old.reason) {
-			old.reason = x.reason
+		if x.table && !old.table || x.table == old.table && tells(x.reason) > tells(old.reason) {
+			old.reason, old.table = x.reason, x.table
+			if x.host != "" {
+				old.host = x.host
+			}
 		}
 	}
 	return list

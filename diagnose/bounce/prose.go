@@ -28,7 +28,7 @@ func (d *draft) fromProse(b *event.Bounce) {
 	if block == "" && b.OrigRcpt != "" {
 		block = proseOf(text, b.OrigRcpt)
 	}
-	if !strings.Contains(block, " said:") && !strings.Contains(block, "SMTP error from ") {
+	if !strings.Contains(block, " said:") && !strings.Contains(block, " refused to talk to me:") && !strings.Contains(block, "SMTP error from ") {
 		return
 	}
 	var x event.Bounce

@@ -193,7 +193,7 @@ func (f *finder) gap(from, to int) bool {
 // turnTo tells an address that somebody is to write to from one that failed: a
 // word such as "contact" stands before it in its sentence.
 func (f *finder) turnTo(p span) bool {
-	if rest := strings.TrimLeft(f.low[p.to:min(len(f.low), p.to+40)], "> \n"); strings.HasPrefix(rest, "へ") || strings.HasPrefix(rest, "まで") {
+	if rest := strings.TrimLeft(f.low[p.to:min(len(f.low), p.to+40)], "> \n"); strings.HasPrefix(rest, "へ") && !strings.HasPrefix(rest, "への") || strings.HasPrefix(rest, "まで") {
 		return true // Japanese puts the word behind
 	}
 	for i := f.hitAt(p.from) - 1; i >= 0; i-- {

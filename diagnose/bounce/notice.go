@@ -176,6 +176,9 @@ func (n *notice) separates(h *hit) bool {
 			return false // the heading of a table in an Exchange report
 		}
 	}
+	if strings.HasPrefix(after, "の詳細") || strings.HasPrefix(after, "详细") {
+		return false // the same, where no spaces part the words
+	}
 	wordsBefore, wordsAfter := countWords(before), countWords(after)
 	marked := hasRule(before) || hasRule(after)
 	if h.class == clsSeparatorLine {

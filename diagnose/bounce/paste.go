@@ -114,6 +114,11 @@ func (d *draft) speaksPasted(n *notice, list []found) bool {
 		return true
 	case d.env.daemon || d.env.undeliv:
 		return top > 0 && (code || over || n.format != "" || top == certain) || over && n.format != ""
+	case n.format != "" && len(list) == 0 && len(n.lines) > 4:
+		// A form that names the recipient in words of its own. A single reply that
+		// speaks of a failure is shorter.
+		_, code := codeIn(n.text)
+		return code && len(d.guess(n)) == 1
 	case n.format != "":
 		return top == certain || top > 0 && code
 	}

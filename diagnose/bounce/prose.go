@@ -28,7 +28,9 @@ func (d *draft) fromProse(b *event.Bounce) {
 	if block == "" && b.OrigRcpt != "" {
 		block = proseOf(text, b.OrigRcpt)
 	}
-	if !strings.Contains(block, " said:") && !strings.Contains(block, " refused to talk to me:") && !strings.Contains(block, "SMTP error from ") {
+	if one := onlySession(text); one != "" {
+		block = one
+	} else if !strings.Contains(block, " said:") && !strings.Contains(block, " refused to talk to me:") && !strings.Contains(block, "SMTP error from ") {
 		return
 	}
 	var x event.Bounce
@@ -45,6 +47,26 @@ func (d *draft) fromProse(b *event.Bounce) {
 	if b.RemoteHost == "" {
 		b.RemoteHost = x.RemoteHost
 	}
+}
+
+// onlySession gives the transcript of Sendmail, if there is one of a single
+// session with a single recipient: with several, nobody can tell whose it is.
+func onlySession(text string) string {
+	const words = "while talking to "
+	i := strings.Index(text, words)
+	if i < 0 || !strings.Contains(text[i:], "\n<<< ") || strings.Count(text, words) > 1 {
+		return ""
+	}
+	session := text[i:]
+	names := strings.Count(text, "\n<") - strings.Count(text, "\n<<<")
+	if n := strings.Count(session, "\n>>> RCPT"); n > 1 || n == 0 && names > 2 {
+		return ""
+	}
+	end := strings.LastIndex(session, "\n<<< ") + 1 // what follows is Sendmail's own summary
+	if n := strings.IndexByte(session[end:], '\n'); n >= 0 {
+		session = session[:end+n]
+	}
+	return session
 }
 
 // proseOf gives what follows the address at the start of a line of text, folded:

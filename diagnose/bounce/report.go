@@ -334,7 +334,7 @@ func readWords(d *draft) (Report, bool) {
 			r.Why = append(r.Why, mail.Reason{Key: whyReturned, Fragment: list[0].address})
 		}
 	}
-	if len(list) == 0 && (env < 4 || !n.failing()) {
+	if len(list) == 0 && (env < 4 || !n.failing() || !d.about(n)) {
 		return Report{}, false
 	}
 	r.Results = d.fromWords(n, list)
@@ -375,6 +375,16 @@ func (d *draft) speaks(n *notice, list []found) bool {
 		return n.failing() || n.format != "" && n.format != "generic"
 	}
 	return true
+}
+
+// about tells a report that names nobody from what else a daemon writes to a
+// mailbox of its own: that its quota is used up, that a password ends.
+func (d *draft) about(n *notice) bool {
+	if d.env.undeliv || d.env.certain || n.format != "" || len(d.status) > 0 || d.returnedHeader().Len() > 0 {
+		return true
+	}
+	_, code := codeIn(n.text)
+	return code
 }
 
 // named gives the recipients that the header and the words name. The header
@@ -597,16 +607,18 @@ func (n *notice) failing() bool {
 
 // tone is what a notice says as a whole: a warning, unless something is over.
 func (n *notice) tone(subject string) mail.Action {
-	if n.delay == 0 {
-		return mail.ActionFailed
+	late := false
+	for _, w := range [...]string{
+		"delay", "still being retried", "verz", "retard", "ritard", "retras", "atras", "différé", "vertra", "försen",
+		"fördröj", "forsink", "opóźni", "zpožd", "viiväs", "задерж", "отлож", "затрим", "遅延", "延迟", "延遲", "지연",
+	} {
+		late = late || strings.Contains(subject, w)
 	}
-	if n.final == 0 || n.sure {
+	switch {
+	case n.delay == 0 && (!late || n.final > 0):
+		return mail.ActionFailed // "delivery delayed" is also how some begin the last report
+	case n.final == 0 || n.sure || late || strings.Contains(subject, "warning"):
 		return mail.ActionDelayed
-	}
-	for _, w := range [...]string{"delay", "warning", "still being retried", "verz", "retard", "ritard", "retras", "atras"} {
-		if strings.Contains(subject, w) {
-			return mail.ActionDelayed
-		}
 	}
 	return mail.ActionFailed
 }

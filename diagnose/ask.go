@@ -123,7 +123,8 @@ func (t *turn) run(s *subject, c candidates) (answer, bool) {
 // about reports whether the rule is about replies of the subject's outcome.
 func (r *Rule) about(s *subject) bool { return r.Outcome == "" || r.Outcome == s.outcome }
 
-// fallback judges by the code alone.
+// fallback judges where no wording is known: by the code, or by what the text is
+// about.
 func (e *Engine) fallback(s *subject) answer {
 	f := withStatus(s)
 	var b room

@@ -14,6 +14,7 @@ const (
 	whyText       = "why.rule-text"        // words whose meaning is known
 	whyOwn        = "why.own-rule"         // words that the operator's own rule knows
 	whyCode       = "why.code-only"        // the code, the words are not known
+	whyTopic      = "why.topic"            // the wording is not known, only what it is about
 	whyInner      = "why.inner-reply"      // the inner reply's code: it decided
 	whyTempInside = "why.temporary-inside" // the same, temporary under a permanent one
 	whyOuter      = "why.outer-reply"      // the outer reply that decided, as the inner one says nothing
@@ -222,11 +223,11 @@ func apply(d *mail.Diagnosis, a answer, s *subject) {
 	if r.Token {
 		d.Provider = r.Provider
 	}
-	d.Why = append(d.Why, mail.Reason{Key: r.why(), Fragment: a.fragment})
+	d.Why = append(d.Why, mail.Reason{Key: r.why(a.fragment), Fragment: a.fragment})
 }
 
 // why is the reason that a rule gives for its verdict.
-func (r *Rule) why() string {
+func (r *Rule) why(fragment string) string {
 	switch {
 	case r.Own:
 		return whyOwn
@@ -234,6 +235,8 @@ func (r *Rule) why() string {
 		return whyToken
 	case r.Tier == TierProvider:
 		return whyProvider
+	case r.Tier == TierFallback && strings.Trim(fragment, "0123456789. ") != "":
+		return whyTopic
 	case r.Tier == TierFallback:
 		return whyCode
 	}

@@ -18,7 +18,7 @@ const (
 	TierProvider Tier = iota // texts of one provider; asked for it, and everywhere if they are tokens
 	TierGeneric              // texts that many write
 	TierLocal                // texts of the sender's own queue
-	TierFallback             // codes alone
+	TierFallback             // codes, and the mere subject of a text
 )
 
 var tierNames = [...]string{"provider", "generic", "local", "fallback"}

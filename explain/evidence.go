@@ -59,7 +59,7 @@ func (x *Explainer) report(r bounce.Report, h *message.Header) *Answer {
 	if r.Kind == bounce.KindMessage && h != nil {
 		a.Headers = x.header(*h)
 	}
-	if len(a.Results) == 0 && (a.Kind == KindBounce || a.Kind == KindBackscatter) {
+	if len(a.Results) == 0 && (a.Kind == KindBounce || a.Kind == KindBackscatter || a.Kind == KindDelayed || a.Kind == KindDelivered) {
 		a.Reason = x.Texts.Text("kind.no-failure", nil)
 	}
 	return a

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postroad/postroad/diagnose"
+	"github.com/postroad/postroad/diagnose/bounce"
 	"github.com/postroad/postroad/explain"
 	"github.com/postroad/postroad/lang"
 	"github.com/postroad/postroad/mail"
@@ -63,6 +64,11 @@ func explainFiles(c console, texts *lang.Catalogue, f explainFlags, files []stri
 	useColour, ok := colour(f.color, c)
 	if !ok {
 		return exit{exitUsage, errors.New(texts.Text("cli.error.flag.color", lang.Args{"Value": f.color}))}
+	}
+	for _, v := range f.ours {
+		if !bounce.ValidOurs(v) {
+			return exit{exitUsage, errors.New(texts.Text("cli.error.flag.ours", lang.Args{"Value": v}))}
+		}
 	}
 	x, err := newExplainer(texts, f, as)
 	if err != nil {

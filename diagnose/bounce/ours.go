@@ -25,10 +25,37 @@ func newOwn(values []string) own {
 		case strings.Contains(v, "@") && !strings.HasPrefix(v, "@"):
 			o.addresses = append(o.addresses, v)
 		default:
-			o.names = append(o.names, mail.NormalDomain(strings.TrimPrefix(strings.TrimPrefix(v, "@"), "*.")))
+			o.names = append(o.names, ownName(v))
 		}
 	}
 	return o
+}
+
+// ownName gives the domain of "example.com", "@example.com", ".example.com" and
+// "*.example.com", which all mean the same.
+func ownName(v string) string {
+	return mail.NormalDomain(strings.TrimPrefix(strings.TrimPrefix(strings.TrimPrefix(v, "@"), "*"), "."))
+}
+
+// ValidOurs reports whether a value of Options.Ours can be one: a domain, a
+// host, a mail address or an IP address. What is none would match nothing, and
+// make every bounce that of foreign mail.
+func ValidOurs(v string) bool {
+	v = strings.ToLower(strings.Trim(strings.TrimSpace(v), "<>"))
+	if address(v) != "" {
+		return true
+	}
+	if strings.Contains(v, "@") && !strings.HasPrefix(v, "@") {
+		_, err := mail.ParseAddress(v)
+		return err == nil
+	}
+	name := ownName(v)
+	for i := range len(name) {
+		if c := name[i]; !isAlnum(c) && c < 0x80 && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return name != "" && !strings.Contains(name, "..")
 }
 
 func (o own) empty() bool { return len(o.names)+len(o.addresses)+len(o.ips) == 0 }
@@ -86,6 +113,7 @@ func (o own) judge(orig *Original, reporters []string) (mail.Ours, mail.Reason) 
 	h := orig.Header
 	from := addressIn(orig.From)
 	named := o.mailbox(from) || o.mailbox(orig.EnvelopeFrom)
+	o = o.with(from).with(orig.EnvelopeFrom)
 	for _, v := range h.Values("Received") {
 		if host := o.receivedBy(v); host != "" {
 			return mail.OursYes, mail.Reason{Key: whyOursHost, Fragment: host}
@@ -112,6 +140,9 @@ func (o own) judge(orig *Original, reporters []string) (mail.Ours, mail.Reason) 
 	if named && writtenAndReported(orig.MessageID, reporters) {
 		return mail.OursUnknown, mail.Reason{Key: whyShared, Fragment: orig.MessageID}
 	}
+	if len(o.names)+len(o.addresses) == 0 && !bearsAddress(h) {
+		return mail.OursUnknown, mail.Reason{} // only IP addresses are given, and the header has none
+	}
 	if h.Has("Received") || h.Has("DKIM-Signature") || orig.MessageID != "" {
 		evidence := orig.MessageID
 		if evidence == "" {
@@ -120,6 +151,29 @@ func (o own) judge(orig *Original, reporters []string) (mail.Ours, mail.Reason) 
 		return mail.OursNo, mail.Reason{Key: whyForeign, Fragment: evidence}
 	}
 	return mail.OursUnknown, mail.Reason{}
+}
+
+// with adds the domain of a, where a is an address of ours in whose name the
+// mail was sent: the servers of this domain are those that send for it.
+func (o own) with(a string) own {
+	for _, x := range o.addresses {
+		if a != "" && strings.EqualFold(x, a) {
+			o.names = append(o.names[:len(o.names):len(o.names)], mail.NormalDomain(domainOf(a)))
+		}
+	}
+	return o
+}
+
+// bearsAddress reports whether a Received field names an IP address.
+func bearsAddress(h message.Header) bool {
+	for _, v := range h.Values("Received") {
+		for w := range strings.FieldsSeq(v) {
+			if a := address(strings.Trim(w, "()[];,")); a != "" && a != "127.0.0.1" && a != "::1" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // platforms are the shared mail systems whose customers' mail bears the

@@ -28,6 +28,11 @@ func TestOurs(t *testing.T) {
 		{"our Message-ID", "example.com", "From: a@example.com\nMessage-ID: <1@mail.example.com>\n", "", mail.OursYes, whyOursID},
 		{"a forged From, all else foreign", "example.com", "From: a@example.com\nReceived: from x by y.example\nMessage-ID: <1@spam.example>\n", "mx.example.net", mail.OursNo, whyForeign},
 		{"a forged From of our one address", "a@example.com", "From: a@example.com\nReceived: from x by y.example\nMessage-ID: <1@spam.example>\n", "", mail.OursNo, whyForeign},
+		{"our one address, sent by the servers of its domain", "a@example.com", "From: a@example.com\nReceived: by mail.example.com (Postfix, from userid 0)\nMessage-ID: <1@example.com>\n", "", mail.OursYes, whyOursHost},
+		{"another address of the domain of ours", "b@example.com", "From: a@example.com\nReceived: by mail.example.com (Postfix, from userid 0)\nMessage-ID: <1@example.com>\n", "", mail.OursNo, whyForeign},
+		{"an IP address of ours, and none in the header", "192.0.2.1", "From: a@example.com\nReceived: by mail.example.com (Postfix, from userid 0)\nMessage-ID: <1@example.com>\n", "", mail.OursUnknown, ""},
+		{"an IP address of ours, and a foreign one in the header", "192.0.2.1", "From: a@example.com\nReceived: from x (x [198.51.100.7]) by mail.example.com\n", "", mail.OursNo, whyForeign},
+		{"a domain with a dot in front", ".example.com", "From: a@example.com\nMessage-ID: <1@example.com>\n", "", mail.OursYes, whyOursID},
 		{"our own server reports our mail", "example.com", "From: a@example.com\nReceived: from x by y.example\nMessage-ID: <1@esp.example>\n", "mx.example.com", mail.OursYes, whyOursReporter},
 		{"our own server reports foreign mail", "example.com", "From: a@example.org\nReceived: from x by y.example\nMessage-ID: <1@esp.example>\n", "mx.example.com", mail.OursNo, whyForeign},
 		{"a mailbox of our tenant", "contoso.example", "From: a@contoso.example\nReceived: from AM0PR01.eurprd01.prod.outlook.com by AM0PR02.eurprd01.prod.outlook.com with mapi id 15.20\nMessage-ID: <1@AM0PR01.eurprd01.prod.outlook.com>\n", "", mail.OursYes, whyOursMailbox},
@@ -49,5 +54,18 @@ func TestOurs(t *testing.T) {
 				t.Errorf("%s by %q, want %s by %q", got, why.Key, c.want, c.why)
 			}
 		})
+	}
+}
+
+func TestValidOurs(t *testing.T) {
+	for _, v := range []string{"example.com", ".example.com", "*.example.com", "@example.com", "mail01", "a@example.com", "<a@example.com>", "192.0.2.1", "2001:db8::1", "m\u00fcnchen.example"} {
+		if !ValidOurs(v) {
+			t.Errorf("%q is refused", v)
+		}
+	}
+	for _, v := range []string{"", " ", "two words", "a@b@", "192.0.2.0/24", "https://example.com", "a..b", "@"} {
+		if ValidOurs(v) {
+			t.Errorf("%q is taken", v)
+		}
 	}
 }

@@ -19,6 +19,7 @@ type envelope struct {
 	failed    []string
 	undeliv   bool // the subject is one of a report
 	titled    bool // it is nothing but that: its words begin or end it
+	success   bool // the subject is one of a report that it went well
 	other     bool // the subject is one of another kind of mail that mail programs send
 	vacation  bool // the subject is one of an automatic reply
 	forward   bool // the subject says that it was forwarded
@@ -167,6 +168,8 @@ func (e *envelope) titles(subject string) {
 			}
 			e.undeliv = true
 			e.titled = e.titled || countWords(e.subject[:h.from]) <= 3 || countWords(e.subject[h.to:]) == 0
+		case "delivered":
+			e.success = h.from == 0
 		case "other":
 			e.other = true
 		case "auto-reply":

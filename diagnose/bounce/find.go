@@ -1,6 +1,7 @@
 package bounce
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -94,7 +95,7 @@ func (f *finder) has(s strength) bool {
 func (f *finder) hit(h *hit) {
 	switch h.class {
 	case clsList:
-		if !f.open || f.members > 0 || h.action != "" {
+		if !f.open || f.members > 0 || h.action != "" || saysNot(h.text) {
 			f.action, f.indent, f.tail, f.members = h.action, -1, tailNone, 0
 		}
 		f.open, f.closed = true, false
@@ -121,6 +122,13 @@ func (f *finder) hit(h *hit) {
 		}
 		f.stops = append(f.stops, h.from)
 	}
+}
+
+// saysNot tells the words of a list that speak of a failure of their own from
+// those that leave it to what stands before them ("the following recipients").
+func saysNot(words string) bool {
+	return strings.Contains(words, "not be delivered") || strings.Contains(words, "n't be delivered") || strings.Contains(words, "cannot be delivered") ||
+		strings.Contains(words, "were not delivered") || strings.Contains(words, "was not delivered") || strings.Contains(words, "undeliverable")
 }
 
 // sentence takes the address that stands behind the words of h in the same
@@ -245,9 +253,12 @@ func (f *finder) before(h *hit) {
 	}
 }
 
-// whole tells an address from the name@name of Notes: a domain without a dot is
-// one in angle brackets only.
+// whole tells an address of the report from one in its footer, and from the
+// name@name of Notes: a domain without a dot is one in angle brackets only.
 func (n *notice) whole(p span) bool {
+	if n.inFooter(p.from) {
+		return false
+	}
 	a := p.of(n.text)
 	return p.from > 0 && n.text[p.from-1] == '<' || strings.Contains(domainOf(a), ".") || strings.HasSuffix(a, "]")
 }
@@ -294,7 +305,11 @@ func (f *finder) line(i int, l line) {
 			f.out[n].indent = l.indent()
 		}
 		f.more(p, l)
-	case how == tailColon && f.failing(p.to, i):
+	case how == tailColon && l.indent() == 0 && i > 0 && f.lines[i-1].blank() && (f.format == "postfix" || f.format == "qmail"):
+		f.add(p, certain, "") // the form of these two, whatever the introduction says
+	case f.fate(p, l) != "":
+		f.add(p, fair, f.fate(p, l)) // a table that says of each what became of it
+	case how == tailColon && f.failing(p.to, i), how == tailOther && f.failsAtOnce(p.to, l):
 		f.add(p, fair, "")
 	}
 }
@@ -426,7 +441,7 @@ func (f *finder) named(l line) {
 		return
 	}
 	rest := strings.TrimLeft(f.text[p.to:l.to], ">)] \"'")
-	if rest != "" && !strings.HasPrefix(rest, "<mailto:") && rest[0] != ':' {
+	if rest != "" && !strings.HasPrefix(rest, "<mailto:") && rest[0] != ':' && !dated(rest) {
 		return
 	}
 	if len(name) > 80 || countWords(name) > 6 || strings.ContainsAny(name, ":;!?@") || strings.Contains(name, ". ") || f.turnTo(p) {
@@ -440,6 +455,23 @@ func (f *finder) named(l line) {
 		f.indent, f.tail = l.indent(), tailEnd
 	}
 	f.add(p, certain, f.action)
+}
+
+// dated tells what Exchange and Outlook put behind a recipient: "on 3/10/2026
+// 9:12 AM", "am 10.03.2026 09:12", "2026/03/10 9:12".
+func dated(s string) bool {
+	for n := 0; n < 3 && s != "" && !isDigit(s[0]); n++ {
+		word, rest, _ := strings.Cut(s, " ")
+		if len(word) > 5 {
+			return false
+		}
+		s = strings.TrimLeft(rest, " ")
+	}
+	digits := 0
+	for digits < len(s) && isDigit(s[digits]) {
+		digits++
+	}
+	return digits > 0 && digits <= 4 && digits+1 < len(s) && strings.IndexByte("./-", s[digits]) >= 0 && isDigit(s[digits+1])
 }
 
 // label reads "Recipient: a@example.com" and the lines that look alike but name
@@ -540,6 +572,21 @@ func (f *finder) local(i int, l line) {
 	}
 }
 
+// failsAtOnce tells whether words of failure stand directly behind an address:
+// "a@example.com    FAILED    550 user unknown".
+func (f *finder) failsAtOnce(at int, l line) bool {
+	for k := f.hitAt(at); k < len(f.hits) && f.hits[k].from < l.to; k++ {
+		h := &f.hits[k]
+		if strings.Trim(f.text[at:h.from], "<>[](){}\"'.,;:-=|* \t") != "" {
+			return false
+		}
+		if h.class == clsFailed {
+			return true
+		}
+	}
+	return false
+}
+
 // failsAt tells whether rest, a piece of line l, begins with words of failure.
 func (f *finder) failsAt(l line, rest string) bool {
 	at := strings.LastIndex(f.text[l.from:l.to], rest)
@@ -565,7 +612,9 @@ func (f *finder) best() []found {
 	}
 	list := f.out[:0:0]
 	index := make(map[string]int, len(f.out))
-	slices.SortStableFunc(f.out, func(a, b found) int { return int(b.strength) - int(a.strength) })
+	slices.SortStableFunc(f.out, func(a, b found) int {
+		return cmp.Or(int(b.strength)-int(a.strength), a.from-b.from)
+	})
 	for _, x := range f.out {
 		k := addressKey(x.address)
 		at, seen := index[k]

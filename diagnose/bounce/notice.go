@@ -14,6 +14,7 @@ type notice struct {
 	returned string // what followed the separator, with its mark
 	lines    []line
 	hits     []hit
+	foot     []span // the stretches that are no part of the report
 	format   string // by the words that only one program has
 	mark     string // these words, or else those that introduce the recipients
 	delay    int    // how many phrases say that it is still being tried
@@ -33,7 +34,7 @@ func (l line) indent() int { return l.first - l.from }
 // readNotice prepares a text.
 func readNotice(text string) *notice {
 	text = cutText(text, MaxText)
-	n := &notice{text: plainMarks(text)}
+	n := &notice{text: joinWrapped(plainMarks(text))}
 	n.lines = splitLines(n.text)
 	if at := n.bareHeader(); at >= 0 { // before the phrases are looked for: there is much text behind it
 		n.cut(at)
@@ -47,6 +48,7 @@ func readNotice(text string) *notice {
 			break
 		}
 	}
+	n.foot = n.footers()
 	for _, h := range n.hits {
 		switch h.class {
 		case clsDelay:

@@ -30,6 +30,7 @@ const (
 	clsFormat
 	clsChallenge
 	clsFate
+	clsFooter
 	// Subjects have an index of their own.
 	clsSubject
 	// The rest are labels: they count in front of a colon at the start of a line.
@@ -43,7 +44,7 @@ const (
 var classNames = map[string]class{
 	"list": clsList, "address": clsAddress, "failed": clsFailed, "reason": clsReason, "stop": clsStop,
 	"separator": clsSeparator, "separator line": clsSeparatorLine, "contact": clsContact,
-	"delay": clsDelay, "final": clsFinal, "format": clsFormat, "challenge": clsChallenge, "fate": clsFate, "subject": clsSubject,
+	"delay": clsDelay, "final": clsFinal, "format": clsFormat, "challenge": clsChallenge, "fate": clsFate, "footer": clsFooter, "subject": clsSubject,
 	"label": clsLabel, "sender": clsSender, "reply": clsReply, "host": clsHost, "addressee": clsAddressee,
 }
 

@@ -334,12 +334,12 @@ func readWords(d *draft) (Report, bool) {
 			r.Why = append(r.Why, mail.Reason{Key: whyReturned, Fragment: list[0].address})
 		}
 	}
-	if len(list) == 0 && (env < 4 || !n.failing() || !d.about(n)) {
+	if len(list) == 0 && (env < 4 || !n.failing() || !d.about(n) || d.toReader(n)) {
 		return Report{}, false
 	}
 	r.Results = d.fromWords(n, list)
 	d.finish(&r, &envelopeFacts{})
-	if len(r.Results) == 0 && n.tone(d.env.subject) == mail.ActionDelayed {
+	if len(r.Results) == 0 && n.tone(&d.env) == mail.ActionDelayed {
 		r.Kind = KindDelayed
 	}
 	return r, true
@@ -385,6 +385,24 @@ func (d *draft) about(n *notice) bool {
 	}
 	_, code := codeIn(n.text)
 	return code
+}
+
+// toReader tells a text whose only address is that of the one who reads it:
+// mail about the own mailbox, most of it fraud ("5 messages to you could not be
+// delivered, click here").
+func (d *draft) toReader(n *notice) bool {
+	p, ok := nextAddress(n.text, 0)
+	if !ok || d.env.certain || len(d.status) > 0 || d.returnedHeader().Len() > 0 {
+		return false
+	}
+	to := addressKey(addressIn(d.env.h.Text("To")))
+	for ; ok; p, ok = nextAddress(n.text, p.to) {
+		if addressKey(p.of(n.text)) != to {
+			return false
+		}
+	}
+	_, code := codeIn(n.text)
+	return !code
 }
 
 // named gives the recipients that the header and the words name. The header
@@ -498,8 +516,11 @@ func (d *draft) guess(n *notice) []found {
 	if len(list) == 0 && len(only) == 1 {
 		list = only
 	}
-	if len(list) == 0 && len(known) == 1 {
-		list = []found{{address: known[0], strength: weak}}
+	if len(list) == 0 && len(known) > 0 {
+		list = n.oneOf(known, domainOf(d.env.from))
+	}
+	if a := addressesIn(d.env.subject, 2); len(list) == 0 && len(a) == 1 && !mine[addressKey(a[0])] {
+		list = []found{{address: a[0], strength: weak}}
 	}
 	if len(list) == 0 {
 		if a := bouncedAddress(d.env.h); a != "" {
@@ -510,6 +531,46 @@ func (d *draft) guess(n *notice) []found {
 		list[i].reason = reason
 	}
 	return list
+}
+
+// oneOf gives the recipient of the returned message that failed: the only one,
+// or the only one whose name the notice has ("user bob does not exist"), or the
+// only one at the domain that reports.
+func (n *notice) oneOf(known []string, reporter string) []found {
+	var called, local []string
+	for _, a := range known {
+		if name := asciiLower(localOf(a)); len(name) > 1 && hasWord(n.low, name) {
+			called = append(called, a)
+		}
+		if reporter != "" && domainOf(a) == reporter {
+			local = append(local, a)
+		}
+	}
+	for _, list := range [...][]string{known, called, local} {
+		if len(list) == 1 {
+			return []found{{address: list[0], strength: weak}}
+		}
+	}
+	return nil
+}
+
+// hasWord tells whether word stands in s on its own, not in an address.
+func hasWord(s, word string) bool {
+	for from := 0; ; {
+		i := strings.Index(s[from:], word)
+		if i < 0 {
+			return false
+		}
+		i += from
+		from = i + len(word)
+		if i > 0 && (isLocalByte(s[i-1]) && s[i-1] != '\'' || s[i-1] == '@') {
+			continue
+		}
+		rest := strings.TrimLeft(s[from:min(len(s), from+2)], ".'")
+		if rest == "" || !isLocalByte(rest[0]) && rest[0] != '@' {
+			return true
+		}
+	}
 }
 
 func (f *finder) isSender(l line) bool {
@@ -563,7 +624,12 @@ func (n *notice) afterIntroduction() string {
 
 // fromWords makes results of what the words say.
 func (d *draft) fromWords(n *notice, list []found) []event.Bounce {
-	tone := n.tone(d.env.subject)
+	tone := n.tone(&d.env)
+	for i := range list {
+		if list[i].action == mail.ActionDelayed {
+			tone = mail.ActionFailed // the delayed ones have a list of their own
+		}
+	}
 	results := make([]event.Bounce, 0, len(list))
 	for i := range list {
 		x := &list[i]
@@ -606,18 +672,20 @@ func (n *notice) failing() bool {
 }
 
 // tone is what a notice says as a whole: a warning, unless something is over.
-func (n *notice) tone(subject string) mail.Action {
+func (n *notice) tone(e *envelope) mail.Action {
 	late := false
 	for _, w := range [...]string{
 		"delay", "still being retried", "verz", "retard", "ritard", "retras", "atras", "différé", "vertra", "försen",
 		"fördröj", "forsink", "opóźni", "zpožd", "viiväs", "задерж", "отлож", "затрим", "遅延", "延迟", "延遲", "지연",
 	} {
-		late = late || strings.Contains(subject, w)
+		late = late || strings.Contains(e.subject, w)
 	}
 	switch {
+	case e.success && n.final == 0 && n.delay == 0:
+		return mail.ActionDelivered
 	case n.delay == 0 && (!late || n.final > 0):
 		return mail.ActionFailed // "delivery delayed" is also how some begin the last report
-	case n.final == 0 || n.sure || late || strings.Contains(subject, "warning"):
+	case n.final == 0 || n.sure || late || strings.Contains(e.subject, "warning"):
 		return mail.ActionDelayed
 	}
 	return mail.ActionFailed

@@ -120,6 +120,9 @@ func (d *draft) speaksPasted(n *notice, list []found) bool {
 		_, code := codeIn(n.text)
 		return code && len(d.guess(n)) == 1
 	case n.format != "":
+		if !code && top >= fair {
+			_, code = codeIn(n.text)
+		}
 		return top == certain || top > 0 && code
 	}
 	return top == certain && code

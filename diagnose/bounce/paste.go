@@ -122,6 +122,7 @@ func (d *draft) speaksPasted(n *notice, list []found) bool {
 	case n.format != "":
 		if !code && top >= fair {
 			_, code = codeIn(n.text)
+			code = code || len(n.lines) > 2 && n.failing()
 		}
 		return top == certain || top > 0 && code
 	}

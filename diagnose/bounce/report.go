@@ -345,66 +345,6 @@ func readWords(d *draft) (Report, bool) {
 	return r, true
 }
 
-// speaks weighs the words of a notice, together with the envelope. The less the
-// envelope says, the more the words must: a person may write "could not be
-// delivered" under a subject of this kind, but has no list, no form and no
-// reply code; and a list alone is no failure.
-func (d *draft) speaks(n *notice, list []found) bool {
-	env := d.env.score()
-	words := 0
-	if n.format == "generic" {
-		words = 1
-	} else if n.format != "" {
-		words = 2
-	}
-	if len(list) > 0 {
-		words += int(list[0].strength) - 1
-	}
-	if d.returnedHeader().Len() > 0 {
-		words++
-	}
-	if words == 0 && (len(d.status) > 0 || n.failing() || env >= 5) {
-		words = 1
-	}
-	switch {
-	case words == 0 || env+words < 4:
-		return false
-	case !d.env.daemon && !d.env.nullPath && !d.env.certain && !d.env.robot:
-		return words >= 3 && d.env.titled
-	case env < 4:
-		return n.failing() || n.format != "" && n.format != "generic"
-	}
-	return true
-}
-
-// about tells a report that names nobody from what else a daemon writes to a
-// mailbox of its own: that its quota is used up, that a password ends.
-func (d *draft) about(n *notice) bool {
-	if d.env.undeliv || d.env.certain || n.format != "" || len(d.status) > 0 || d.returnedHeader().Len() > 0 {
-		return true
-	}
-	_, code := codeIn(n.text)
-	return code
-}
-
-// toReader tells a text whose only address is that of the one who reads it:
-// mail about the own mailbox, most of it fraud ("5 messages to you could not be
-// delivered, click here").
-func (d *draft) toReader(n *notice) bool {
-	p, ok := nextAddress(n.text, 0)
-	if !ok || d.env.certain || len(d.status) > 0 || d.returnedHeader().Len() > 0 {
-		return false
-	}
-	to := addressKey(addressIn(d.env.h.Text("To")))
-	for ; ok; p, ok = nextAddress(n.text, p.to) {
-		if addressKey(p.of(n.text)) != to {
-			return false
-		}
-	}
-	_, code := codeIn(n.text)
-	return !code
-}
-
 // named gives the recipients that the header and the words name. The header
 // X-Failed-Recipients of Exim, and of those who copied it, is complete; the
 // words then only give the reasons.
@@ -658,35 +598,4 @@ func (d *draft) fromWords(n *notice, list []found) []event.Bounce {
 		results = append(results, b)
 	}
 	return results
-}
-
-// failing reports whether the text speaks of a failure at all.
-func (n *notice) failing() bool {
-	for i := range n.hits {
-		if c := n.hits[i].class; c == clsFailed || c == clsFinal || c == clsDelay {
-			return true
-		}
-	}
-	_, ok := codeIn(n.text)
-	return ok
-}
-
-// tone is what a notice says as a whole: a warning, unless something is over.
-func (n *notice) tone(e *envelope) mail.Action {
-	late := false
-	for _, w := range [...]string{
-		"delay", "still being retried", "verz", "retard", "ritard", "retras", "atras", "différé", "vertra", "försen",
-		"fördröj", "forsink", "opóźni", "zpožd", "viiväs", "задерж", "отлож", "затрим", "遅延", "延迟", "延遲", "지연",
-	} {
-		late = late || strings.Contains(e.subject, w)
-	}
-	switch {
-	case e.success && n.final == 0 && n.delay == 0:
-		return mail.ActionDelivered
-	case n.delay == 0 && (!late || n.final > 0):
-		return mail.ActionFailed // "delivery delayed" is also how some begin the last report
-	case n.final == 0 || n.sure || late || strings.Contains(e.subject, "warning"):
-		return mail.ActionDelayed
-	}
-	return mail.ActionFailed
 }

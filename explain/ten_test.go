@@ -67,6 +67,19 @@ func TestTheTenReplies(t *testing.T) {
 			"exim log": {eximLine(c.recipient, c.host, c.ip, c.reply), explain.KindLog, c.outcome},
 			"dsn":      {dsnMail(c.recipient, c.host, c.reply), explain.KindBounce, mail.Permanent},
 		}
+		for name, text := range copied(c.recipient, c.host, c.ip, c.reply) {
+			kind := explain.KindBounce
+			if strings.HasPrefix(name, "bare") {
+				kind = explain.KindReply
+			} else if strings.HasPrefix(name, "log") {
+				kind = explain.KindLog
+			}
+			wrappers[name] = struct {
+				text    string
+				kind    explain.Kind
+				outcome mail.Outcome
+			}{text, kind, c.outcome}
+		}
 		for lang := range ndrWords {
 			wrappers["exchange classic "+lang] = struct {
 				text    string
@@ -93,7 +106,7 @@ func TestTheTenReplies(t *testing.T) {
 					t.Errorf("outcome %s, want %s", r.Outcome, w.outcome)
 				}
 				want := c.provider
-				if name == "bare" {
+				if strings.HasPrefix(name, "bare") {
 					want = c.bare
 				}
 				got := ""
@@ -103,7 +116,7 @@ func TestTheTenReplies(t *testing.T) {
 				if got != want {
 					t.Errorf("provider %q, want %q", got, want)
 				}
-				if name != "bare" && name != "postfix said" && r.Recipient != c.recipient {
+				if !strings.HasPrefix(name, "bare") && name != "postfix said" && r.Recipient != c.recipient {
 					t.Errorf("recipient %q, want %q", r.Recipient, c.recipient)
 				}
 				if r.Code == nil || fmt.Sprint(*r.Code) != code {
@@ -112,6 +125,37 @@ func TestTheTenReplies(t *testing.T) {
 			})
 		}
 	}
+}
+
+// copied gives the reply as people copy it: in marks of quotation, from tables
+// cell by cell, with the fields of the delivery status; and logs of what was
+// given up. The outcome is the reply's own.
+func copied(recipient, host, ip, reply string) map[string]string {
+	line, code := flat(reply), reply[:3]
+	table := "Your message to " + recipient + " couldn't be delivered.\n\nMore Info for Email Admins\n\nStatus code: " + code + " " + code[:1] + ".0.0\n\n" +
+		"Original Message Details\nCreated Date:\n1/22/2024 9:00:00 AM\nSender Address:\nsender@example.com\nRecipient Address:\n" + recipient + "\nSubject:\nOffer\n\n" +
+		"Error Details\nError:\n" + line + "\nMessage rejected by:\n" + host + "\n\nNotification Details\nSent by:\nGBRP265MB4567.GBRP265.PROD.OUTLOOK.COM\n"
+	receiving := "Delivery has failed to these recipients or groups:\n\n" + recipient + "\n\nDiagnostic information for administrators:\n\n" +
+		"Generating server: GBRP265MB4567.GBRP265.PROD.OUTLOOK.COM\nReceiving server: " + host + " (" + ip + ")\n\n" + recipient + "\nRemote Server returned '" + line + "'\n\nOriginal message headers:\n\nFrom: sender@example.com\n"
+	out := map[string]string{
+		"bare in quotation marks":                     "\"" + line + "\"\n",
+		"bare in German marks":                        "\u201e" + line + "\u201c",
+		"bare lines in marks":                         "'" + reply + "'\n",
+		"bare with a mark of byte order and brackets": "\ufeff<" + line + ">\n",
+		"bare quoted by mail":                         "> " + line + "\n",
+		"bare behind a word":                          "Error: " + line,
+		"table copied cell by cell":                   table,
+		"receiving server":                            receiving,
+		"reply with the fields of its status": line + "\n\nFinal-Recipient: rfc822; " + recipient + "\nAction: failed\nStatus: " + code[:1] + ".0.0\nRemote-MTA: dns; " + host +
+			"\nDiagnostic-Code: smtp; " + line + "\n",
+	}
+	if code[0] == '4' {
+		out["log of Postfix, expired"] = fmt.Sprintf("Jan 22 09:10:11 mail postfix/smtp[4711]: 4TJkXl0Qz3z9sW: to=<%s>, relay=%s[%s]:25, delay=432000, delays=1/0/2/1.1, dsn=4.0.0, status=expired (host %s[%s] refused to talk to me: %s)",
+			recipient, host, ip, host, ip, line)
+		out["log of Exim, expired"] = fmt.Sprintf("2024-01-22 09:10:11 1rRpqR-0001Ab-2C ** %s R=dnslookup T=remote_smtp H=%s [%s]: SMTP error from remote mail server after initial connection: %s: retry timeout exceeded",
+			recipient, host, ip, line)
+	}
+	return out
 }
 
 func nonNil(c []mail.Class) []mail.Class {

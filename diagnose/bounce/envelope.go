@@ -13,6 +13,7 @@ type envelope struct {
 	from      string // the address of From, lower case
 	subject   string // in lower case
 	nullPath  bool   // Return-Path is empty, or a mailer's
+	named     bool   // Return-Path names somebody who can be answered
 	daemon    bool   // a mail program wrote it
 	robot     bool   // a list manager wrote it
 	certain   bool   // it has a header that only reports have
@@ -149,7 +150,9 @@ func (e *envelope) path() {
 	if low == "" && strings.Contains(p, "<") || strings.HasPrefix(low, "mailer-daemon") || low == "mailer_daemon" {
 		e.nullPath = true
 		e.because(whyNullSender, p)
+		return
 	}
+	e.named = strings.Contains(low, "@")
 }
 
 // titles reads the subject.

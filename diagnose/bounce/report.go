@@ -548,7 +548,9 @@ func (n *notice) afterIntroduction() string {
 	from := -1
 	for i := range n.hits {
 		if c := n.hits[i].class; c == clsReason {
-			from = n.hits[i].to
+			if from = n.hits[i].to; from < len(n.text) && n.text[from] == ' ' {
+				from = n.hits[i].from // in the middle of a sentence, which may tell who spoke
+			}
 			break
 		}
 	}

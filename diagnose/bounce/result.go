@@ -73,6 +73,9 @@ func looseCode(s string) int {
 		before := strings.TrimRight(s[:i], " \n\t")
 		marked := before == "" || strings.IndexByte(":;(['\"#>", before[len(before)-1]) >= 0 ||
 			strings.HasSuffix(before, "<--") || strings.HasSuffix(before, "<<<") || strings.HasSuffix(before, "],") || strings.HasSuffix(before, "),")
+		if again, _, ok := mail.ParseCode(rest); ok && again == code {
+			return code // doubled: "421 421 RP-001"
+		}
 		if _, _, ok := mail.ParseEnhanced(rest); ok || marked && !isDigit(rest[0]) {
 			return code
 		}

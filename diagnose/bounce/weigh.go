@@ -32,6 +32,9 @@ func (d *draft) speaks(n *notice, list []found) bool {
 		return false
 	case !d.env.daemon && !d.env.nullPath && !d.env.certain && !d.env.robot:
 		return words >= 3 && d.env.titled
+	case d.env.named && !d.env.undeliv && !d.env.certain && !d.env.robot:
+		// A postmaster who writes to people: a report has no sender to answer.
+		return words >= 3 && n.format != "" && n.format != "generic"
 	case env < 4:
 		return n.failing() || n.format != "" && n.format != "generic"
 	}

@@ -192,6 +192,10 @@ func announced(t text) (wrap, bool) {
 		if i := strings.LastIndex(t.low[:best.from], " by "); i >= 0 {
 			best.host, best.ip, _, _ = hostIP(t.s[i+len(" by ") : best.from])
 		}
+		if words := strings.Fields(t.s[max(0, best.from-300):best.from]); best.host == "" && len(words) > 1 &&
+			strings.EqualFold(words[len(words)-2], "host") { // "host mx.example.com said:", the address left out
+			best.host, best.ip = namedHost(words[len(words)-1])
+		}
 	}
 	return best, found
 }

@@ -15,6 +15,7 @@ type envelope struct {
 	nullPath  bool   // Return-Path is empty, or a mailer's
 	named     bool   // Return-Path names somebody who can be answered
 	daemon    bool   // a mail program wrote it
+	silent    bool   // From is an address at which nobody reads
 	robot     bool   // a list manager wrote it
 	certain   bool   // it has a header that only reports have
 	failed    []string
@@ -130,6 +131,7 @@ func (e *envelope) sender(from string) {
 		e.because(whyDaemon, from)
 		return
 	}
+	e.silent = strings.HasPrefix(local, "noreply") || strings.HasPrefix(local, "donotreply")
 	local = localOf(e.from)
 	for _, l := range listLocals {
 		if strings.HasSuffix(local, l) || strings.HasPrefix(local, l) {
@@ -210,7 +212,7 @@ func (e *envelope) automatic() {
 // those of a report ("your message was not delivered to anybody"), its sender is
 // none.
 func (e *envelope) answers() bool {
-	return (e.vacation || e.replied) && !e.daemon && !e.certain && !e.undeliv
+	return (e.vacation || e.replied) && !e.daemon && !e.certain && (!e.undeliv || e.vacation && e.replied)
 }
 
 // score says how much the envelope speaks for a report: nothing below 2 does,

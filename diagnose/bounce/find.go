@@ -220,10 +220,10 @@ func (f *finder) turnTo(p span) bool {
 }
 
 // yours tells "your mail to a@example.com", which is about the mail that came
-// back, from "send mail to a@example.com".
+// back, and Postfix's "(in reply to RCPT TO command)" from "send mail to a@example.com".
 func (f *finder) yours(h *hit) bool {
 	head := strings.TrimRight(f.low[max(0, h.from-14):h.from], " \n\t")
-	return strings.HasSuffix(head, "your") || strings.HasSuffix(head, "deliver") || strings.HasSuffix(head, "delivering") || strings.HasSuffix(head, "this")
+	return strings.HasSuffix(head, "your") || strings.HasSuffix(head, "(in") || strings.HasSuffix(head, "deliver") || strings.HasSuffix(head, "delivering") || strings.HasSuffix(head, "this")
 }
 
 // before takes the address in front of words of failure.
@@ -399,6 +399,9 @@ func skipBullets(s string, from, to int) int {
 func (f *finder) head(start int, l line) (p span, how tail, ok bool) {
 	at, brackets := start, 0
 	for at < l.to && brackets < 3 && strings.IndexByte("<\"'([", f.text[at]) >= 0 {
+		if q, ok := nextAddress(f.text[:l.to], at); ok && q.from == at {
+			break // a quoted local part
+		}
 		at++
 		brackets++
 	}
@@ -487,7 +490,16 @@ func (f *finder) label(i int, l line, start int) bool {
 	}
 	p, ok := nextAddress(f.text[:to], end)
 	if c != clsLabel {
+		if strings.TrimSpace(f.text[end:l.to]) == "" && f.members > 0 {
+			f.open, f.closed = false, f.open && c == clsReply
+		}
 		return ok
+	}
+	if to > l.to && ok {
+		if _, _, heads := f.head(skipBullets(f.text, f.lines[i+1].first, to), f.lines[i+1]); heads {
+			f.open, f.closed, f.members, f.indent = true, false, 0, -1
+			return true // a list, under a heading that is a label elsewhere
+		}
 	}
 	if !ok || countWords(f.text[end:p.from]) > 4 || f.turnTo(p) {
 		return false

@@ -36,6 +36,9 @@ func (f *finder) reasons() {
 			session = at
 		} else {
 			block = strings.TrimLeft(strings.TrimPrefix(block, ">"), "\"')]: \t")
+			if i := strings.IndexAny(block, "\t("); i > 0 && i < 24 && countWords(block[:i]) == 1 && startsWithCode(block[i+1:]) {
+				block = block[i:] // "a@example.com	Failed	550 ..."
+			}
 		}
 		if reply, host := f.cell(x.to, end); reply != "" {
 			x.reason, x.host, x.table = reply, host, true

@@ -453,8 +453,11 @@ func (d *draft) guess(n *notice) []found {
 	}
 	reason := n.afterIntroduction()
 	list := both
-	if len(list) == 0 && len(only) == 1 {
+	if len(list) == 0 && len(only) == 1 && (d.env.daemon || n.ofMail(d.env.subject)) {
 		list = only
+	}
+	if len(list) == 0 {
+		list = d.listedByName(n)
 	}
 	if len(list) == 0 && len(known) > 0 {
 		list = n.oneOf(known, domainOf(d.env.from))

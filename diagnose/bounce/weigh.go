@@ -31,10 +31,16 @@ func (d *draft) speaks(n *notice, list []found) bool {
 	case words == 0 || env+words < 4:
 		return false
 	case !d.env.daemon && !d.env.nullPath && !d.env.certain && !d.env.robot:
+		if d.env.silent && words == 2 {
+			_, code := codeIn(n.text)
+			return code && d.env.titled
+		}
 		return words >= 3 && d.env.titled
 	case d.env.named && !d.env.undeliv && !d.env.certain && !d.env.robot:
 		// A postmaster who writes to people: a report has no sender to answer.
 		return words >= 3 && n.format != "" && n.format != "generic"
+	case !d.env.daemon && !d.env.undeliv && !d.env.certain && !d.env.robot && words < 2:
+		return false // programs send much without a return path that is no report
 	case env < 4:
 		return n.failing() || n.format != "" && n.format != "generic"
 	}

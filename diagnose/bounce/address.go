@@ -69,6 +69,9 @@ func localStart(s string, at, floor int) int {
 		i -= size
 	}
 	for i < at && strings.IndexByte("!#$%&'*-/=?^`{|}~.", s[i]) >= 0 && !strings.HasPrefix(s[i:], "=?") {
+		if s[i] == '/' && i > floor && s[i-1] == '<' {
+			break // an X.400 name: "</o=example/cn=bob@gw.example>"
+		}
 		i++ // a bullet, a quotation mark, an operator: no address begins so in practice
 	}
 	if eq := strings.IndexByte(s[i:at], '='); eq > 0 && isKeyword(s[i:i+eq]) {

@@ -30,6 +30,9 @@ func readForwarded(d *draft) (Report, bool) {
 	if all.Kind != "" {
 		return all.forwarded("message/rfc822"), true
 	}
+	if d.env.robot && d.texts != nil && strings.TrimSpace(d.notice().text) == "" {
+		return d.insideReturned() // Majordomo asks an owner to approve a report that came to the list
+	}
 	if !d.env.forward {
 		return Report{}, false
 	}

@@ -101,6 +101,48 @@ func readOriginal(h message.Header) Original {
 	return o
 }
 
+// listedByName gives the recipients of the returned message whose display names
+// begin a line of the notice: older Exchange servers name people so, "Jane Doe
+// on Wed, 20 Mar 2002 05:01".
+func (d *draft) listedByName(n *notice) []found {
+	var list []found
+	h := d.returnedHeader()
+	for _, field := range [...]string{"To", "Cc"} {
+		for piece := range strings.SplitSeq(h.Text(field), ",") {
+			name, rest, ok := strings.Cut(piece, "<")
+			address := addressIn(rest)
+			if name = asciiLower(strings.Trim(name, " \t\"'")); !ok || address == "" || len(name) < 4 || strings.Contains(name, "@") {
+				continue
+			}
+			for _, l := range n.lines {
+				said := strings.TrimLeft(n.low[l.first:l.to], "'\"")
+				if rest, ok := strings.CutPrefix(said, name); ok && (rest == "" || !isAlnum(rest[0])) {
+					list = append(list, found{address: address, strength: weak, from: l.first, to: l.to})
+					break
+				}
+			}
+			if len(list) == MaxResults {
+				return list
+			}
+		}
+	}
+	return list
+}
+
+// ofMail tells whether a notice speaks of mail at all: parcels cannot be
+// delivered either, and who tells so names somebody to write to.
+func (n *notice) ofMail(subject string) bool {
+	for _, words := range [...]string{n.low, subject} {
+		for _, w := range [...]string{"mail", "messag", "mensa", "messagg", "nachricht", "bericht", "meddel", "besked", "smtp", "recipient", "user", "письм", "сообщ", "メール", "邮", "郵"} {
+			if strings.Contains(words, w) {
+				return true
+			}
+		}
+	}
+	_, ok := codeIn(n.text)
+	return ok
+}
+
 // originalRecipients gives to whom a mail went, the envelope's first.
 func originalRecipients(h message.Header) []string {
 	var list []string

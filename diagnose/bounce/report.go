@@ -334,6 +334,9 @@ func readWords(d *draft) (Report, bool) {
 			r.Why = append(r.Why, mail.Reason{Key: whyReturned, Fragment: list[0].address})
 		}
 	}
+	if len(list) == 0 && !d.env.daemon && !d.env.certain && !n.ofMail(d.env.subject) {
+		return Report{}, false
+	}
 	if len(list) == 0 && (env < 4 || !n.failing() || !d.about(n) || d.toReader(n)) {
 		return Report{}, false
 	}

@@ -154,7 +154,8 @@ func (e *envelope) path() {
 		e.because(whyNullSender, p)
 		return
 	}
-	e.named = strings.Contains(low, "@")
+	from := asciiLower(e.h.Get("From")) // "The mailer daemon <postmaster@example.com>" is no person, whoever can be answered
+	e.named = strings.Contains(low, "@") && !strings.Contains(from, "daemon") && !strings.Contains(from, "delivery")
 }
 
 // titles reads the subject.

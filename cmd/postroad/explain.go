@@ -147,20 +147,17 @@ type speaker struct {
 func (s *speaker) all(c console, x *explain.Explainer, texts *lang.Catalogue, files []string, out *bufio.Writer) error {
 	for _, name := range files {
 		var err error
+		before := s.count
 		if name == "-" {
 			err = x.Reader(name, c.in, s.answer)
 		} else {
 			err = x.Path(name, s.answer)
 		}
+		if err != nil && s.failed == nil {
+			s.unread(c, readError(texts, name, err), name, s.count == before, out)
+		}
 		if s.failed != nil {
 			return exit{exitUsage, s.failed}
-		}
-		if err != nil {
-			s.unreadable = true
-			if ferr := out.Flush(); ferr != nil {
-				return exit{exitUsage, ferr}
-			}
-			fmt.Fprintf(c.err, "postroad: %s\n", readError(texts, name, err))
 		}
 	}
 	if !s.asJSON && s.count > 1 {
@@ -178,6 +175,22 @@ func (s *speaker) all(c console, x *explain.Explainer, texts *lang.Catalogue, fi
 		return exit{status: exitNothing}
 	}
 	return nil
+}
+
+// unread tells of a file that could not be read: to the person on standard
+// error, and to the program that reads the JSON as an object of kind unknown, so
+// that no file it named goes without one.
+func (s *speaker) unread(c console, err error, name string, silent bool, out *bufio.Writer) {
+	s.unreadable = true
+	if s.asJSON && silent {
+		s.answer(&explain.Answer{Schema: explain.Schema, File: name, Kind: explain.KindUnknown,
+			Results: []explain.Result{}, Reason: err.Error()})
+	}
+	if ferr := out.Flush(); ferr != nil {
+		s.failed = ferr
+		return
+	}
+	fmt.Fprintf(c.err, "postroad: %s\n", err)
 }
 
 // readError says that a file cannot be read, and what to do.

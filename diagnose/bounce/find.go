@@ -223,7 +223,7 @@ func (f *finder) turnTo(p span) bool {
 // back, and Postfix's "(in reply to RCPT TO command)" from "send mail to a@example.com".
 func (f *finder) yours(h *hit) bool {
 	head := strings.TrimRight(f.low[max(0, h.from-14):h.from], " \n\t")
-	return strings.HasSuffix(head, "your") || strings.HasSuffix(head, "(in") || strings.HasSuffix(head, "deliver") || strings.HasSuffix(head, "delivering") || strings.HasSuffix(head, "this")
+	return strings.HasSuffix(head, "your") || strings.HasSuffix(head, "(in") || strings.HasSuffix(head, "tried to") || strings.HasSuffix(head, "deliver") || strings.HasSuffix(head, "delivering") || strings.HasSuffix(head, "this")
 }
 
 // before takes the address in front of words of failure.

@@ -3,6 +3,7 @@ package bounce
 import (
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -39,7 +40,7 @@ func readNotice(text string) *notice {
 	if at := n.bareHeader(); at >= 0 { // before the phrases are looked for: there is much text behind it
 		n.cut(at)
 	}
-	n.low = asciiLower(n.text)
+	n.low = lower(n.text)
 	n.hits = phrases().find(n.low, make([]hit, 0, 32))
 	for i := range n.hits {
 		h := &n.hits[i]
@@ -88,6 +89,51 @@ func (n *notice) cut(at int) {
 			break
 		}
 	}
+}
+
+// lower lowers ASCII letters and those of two bytes that have a small form of
+// two bytes: the Latin ones of Europe, Greek and Cyrillic. Offsets stay true.
+// Warnings are written in capitals, and sentences begin with one ("Échec").
+func lower(s string) string {
+	s = asciiLower(s)
+	var b []byte
+	for i := 0; i+1 < len(s); i++ {
+		c, d := s[i], s[i+1]
+		if c < 0xc3 || c > 0xd0 {
+			continue
+		}
+		switch {
+		case c == 0xc3 && 0x80 <= d && d <= 0x9e && d != 0x97: // À-Þ
+			d += 0x20
+		case (c == 0xc4 || c == 0xc5) && 0x80 <= d && d <= 0xb6: // Ā-Ŷ, in pairs
+			if r := rune(c&0x1f)<<6 | rune(d&0x3f); r != 0x130 && unicode.IsUpper(r) && r != 0x178 {
+				if d++; d > 0xbf {
+					continue
+				}
+			}
+		case c == 0xc5 && (d == 0xb9 || d == 0xbb || d == 0xbd): // Ź Ż Ž
+			d++
+		case c == 0xce && 0x91 <= d && d <= 0x9f: // Α-Ο
+			d += 0x20
+		case c == 0xce && 0xa0 <= d && d <= 0xa9: // Π-Ω
+			c, d = 0xcf, d-0x20
+		case c == 0xd0 && 0x90 <= d && d <= 0x9f: // А-П
+			d += 0x20
+		case c == 0xd0 && 0xa0 <= d && d <= 0xaf: // Р-Я
+			c, d = 0xd1, d-0x20
+		default:
+			continue
+		}
+		if b == nil {
+			b = []byte(s)
+		}
+		b[i], b[i+1] = c, d
+		i++
+	}
+	if b == nil {
+		return s
+	}
+	return string(b)
 }
 
 // cutText gives the first n bytes of s, less what would be half a character.
@@ -197,6 +243,9 @@ func (n *notice) separates(h *hit) bool {
 	}
 	if strings.HasPrefix(h.text, "original message is") || strings.HasPrefix(h.text, "undeliver") ||
 		strings.HasPrefix(h.text, "returned m") || strings.HasPrefix(h.text, "your original message") {
+		if countWords(n.text[:l.from]) < 3 {
+			return false // the title of the notice
+		}
 		return wordsBefore <= 2 && wordsAfter <= 2
 	}
 	return wordsBefore <= 5 && wordsAfter <= 8

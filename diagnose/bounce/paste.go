@@ -114,7 +114,7 @@ func (d *draft) speaksPasted(n *notice, list []found) bool {
 		return true
 	case d.env.daemon || d.env.undeliv:
 		return top > 0 && (code || over || n.format != "" || top == certain) || over && n.format != ""
-	case n.format != "" && len(list) == 0 && len(n.lines) > 4:
+	case n.format != "" && len(list) == 0 && len(n.lines) > 2:
 		// A form that names the recipient in words of its own. A single reply that
 		// speaks of a failure is shorter.
 		_, code := codeIn(n.text)

@@ -117,3 +117,14 @@ func TestNoticeEndsAtReturnedMessage(t *testing.T) {
 		}
 	}
 }
+
+func TestLowerKeepsOffsets(t *testing.T) {
+	for _, c := range [...][2]string{
+		{"QUE REENVÍE", "que reenvíe"}, {"Échec", "échec"}, {"ŹLE ŻE ŠŽ Ł", "źle że šž ł"},
+		{"НЕ ДОСТАВЛЕНО", "не доставлено"}, {"ΔΕΝ ΥΠΆΡΧΕΙ", "δεν υπΆρχει"}, {"İ×Ÿ", "İ×Ÿ"}, {"plain", "plain"},
+	} {
+		if got := lower(c[0]); got != c[1] || len(got) != len(c[0]) {
+			t.Errorf("lower(%q) is %q, want %q", c[0], got, c[1])
+		}
+	}
+}

@@ -24,7 +24,7 @@ func (d *draft) speaks(n *notice, list []found) bool {
 	if d.returnedHeader().Len() > 0 {
 		words++
 	}
-	if words == 0 && (len(d.status) > 0 || n.failing() || env >= 5) {
+	if words == 0 && (len(d.status) > 0 || n.failing() || env >= 5 && (d.env.undeliv || d.env.certain || !n.familiar())) {
 		words = 1
 	}
 	switch {
@@ -45,6 +45,18 @@ func (d *draft) speaks(n *notice, list []found) bool {
 		return n.failing() || n.format != "" && n.format != "generic"
 	}
 	return true
+}
+
+// familiar tells a text in a language whose words of failure are known, by words
+// that every other sentence has: if it has none of those words, it is about
+// something else. A daemon that writes in another language is believed.
+func (n *notice) familiar() bool {
+	for _, w := range [...]string{" the ", " your ", " der ", " die ", " ihre ", " les ", " votre ", " vous ", " los ", " su ", " il ", " della ", " os ", " sua ", " uw "} {
+		if strings.Contains(n.low, w) || strings.HasPrefix(n.low, w[1:]) {
+			return true
+		}
+	}
+	return false
 }
 
 // about tells a report that names nobody from what else a daemon writes to a

@@ -166,6 +166,7 @@ func (e *envelope) titles(subject string) {
 	e.subject = strings.ToLower(plainMarks(subject))
 	start := strings.TrimLeft(e.subject, " [*\"'")
 	e.answer = strings.HasPrefix(start, "re:") || strings.HasPrefix(start, "aw:") || strings.HasPrefix(start, "sv:") || strings.HasPrefix(start, "antw:")
+	e.forward = strings.HasPrefix(start, "i:") // Italian
 	for _, h := range subjects().find(e.subject, nil) {
 		switch h.detail {
 		case "bounce":

@@ -61,10 +61,10 @@ type hit struct {
 	*phrase
 }
 
-// book is the phrases by their first two bytes, longest first, and the labels.
+// book is the phrases by their first three bytes, longest first, and the labels.
 type book struct {
 	phrases []phrase
-	buckets [1 << 10][]uint16
+	buckets [1 << 12][]uint16
 	labels  map[string]class
 }
 
@@ -101,7 +101,7 @@ func readBook(text string, ofSubjects bool) *book {
 	}
 	for i := range b.phrases {
 		t := b.phrases[i].text
-		k := bucket(t[0], t[1])
+		k := bucket(t)
 		at := 0
 		for at < len(b.buckets[k]) && len(b.phrases[b.buckets[k][at]].text) >= len(t) {
 			at++
@@ -123,13 +123,28 @@ func section(s string) phrase {
 	return phrase{class: classNames[name], detail: detail}
 }
 
-func bucket(a, b byte) int { return (int(a)<<5 ^ int(b)) & (1<<10 - 1) }
+// bucket takes the start of a phrase, or of the rest of a text, of three bytes at
+// least. What may stand for a space of a phrase counts as one.
+func bucket(s string) int {
+	second, third := spaced(s[1]), byte(0)
+	if second != ' ' { // else more of them may follow
+		third = spaced(s[2])
+	}
+	return (int(s[0])<<7 ^ int(second)<<4 ^ int(third)) & (1<<12 - 1)
+}
+
+func spaced(c byte) byte {
+	if c == '\n' || c == '\t' || c == '(' {
+		return ' '
+	}
+	return c
+}
 
 // find gives the phrases of a text in lower case, by where they begin. Where
 // phrases of one class begin at the same place only the longest counts.
 func (b *book) find(low string, hits []hit) []hit {
 	boundary := true
-	for i := 0; i+1 < len(low); i++ {
+	for i := 0; i+2 < len(low); i++ {
 		c := low[i]
 		if c&0xc0 == 0x80 {
 			continue // inside of a character
@@ -140,7 +155,7 @@ func (b *book) find(low string, hits []hit) []hit {
 		}
 		boundary = !isAlnum(c)
 		var seen uint32
-		for _, n := range b.buckets[bucket(c, low[i+1])] {
+		for _, n := range b.buckets[bucket(low[i:])] {
 			p := &b.phrases[n]
 			if seen&(1<<p.class) != 0 {
 				continue

@@ -305,7 +305,7 @@ func (f *finder) line(i int, l line) {
 			f.out[n].indent = l.indent()
 		}
 		f.more(p, l)
-	case how == tailColon && l.indent() == 0 && i > 0 && f.lines[i-1].blank() && (f.format == "postfix" || f.format == "qmail"):
+	case how == tailColon && l.indent() == 0 && i > 0 && (f.lines[i-1].blank() || isPostfix(strings.TrimLeft(f.text[p.to:l.to], ">: "))) && (f.format == "postfix" || f.format == "qmail"):
 		f.add(p, certain, "") // the form of these two, whatever the introduction says
 	case f.fate(p, l) != "":
 		f.add(p, fair, f.fate(p, l)) // a table that says of each what became of it

@@ -128,3 +128,21 @@ func TestLowerKeepsOffsets(t *testing.T) {
 		}
 	}
 }
+
+func TestAttempts(t *testing.T) {
+	const expired = "3/3/2026 9:12:02 AM - Server at mx.example.com returned '550 5.4.300 Message expired -> 421 4.4.2 Can't talk'"
+	for _, c := range [...]struct{ name, reason, short, ip string }{
+		{"one", expired, expired, ""},
+		{"the same again", expired + " 3/3/2026 9:02:02 AM - Remote Server at mx.example.com (192.0.2.7) returned '421 4.4.2 Can't talk'", expired, "192.0.2.7"},
+		{"twice", expired + " " + expired, expired, ""},
+		{"another", expired + " 3/3/2026 9:02:02 AM - Server at mx.example.com (192.0.2.7) returned '450 4.7.1 Later'",
+			expired + "\nServer at mx.example.com (192.0.2.7) returned '450 4.7.1 Later'", "192.0.2.7"},
+		{"no end", "Server at a.example returned '550 no and returned '550 no", "Server at a.example returned '550 no and returned '550 no", ""},
+		{"other words", "550 no", "550 no", ""},
+	} {
+		short, ip := attempts(c.reason)
+		if short != c.short || ip != c.ip {
+			t.Errorf("%s: %q %q, want %q %q", c.name, short, ip, c.short, c.ip)
+		}
+	}
+}

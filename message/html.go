@@ -323,7 +323,14 @@ func entity(s string) (text string, n int) {
 	}
 	const longest = 40
 	n = 1
-	for n < len(s) && n < longest && (isAlnum(s[n]) || s[n] == '#') {
+	digit := isAlnum
+	if strings.HasPrefix(s, "&#") { // a number ends where its digits do, semicolon or not
+		n, digit = 2, isDigit
+		if n < len(s) && (s[n] == 'x' || s[n] == 'X') {
+			n, digit = 3, isHex
+		}
+	}
+	for n < len(s) && n < longest && digit(s[n]) {
 		n++
 	}
 	if n < len(s) && s[n] == ';' {
@@ -335,6 +342,10 @@ func entity(s string) (text string, n int) {
 	}
 	return text, n
 }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func isHex(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
 func breakEnd(s string, i int) int {
 	if s[i] == '\r' && i+1 < len(s) && s[i+1] == '\n' {

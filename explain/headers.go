@@ -138,17 +138,20 @@ func propKeys(props map[string]string) []string {
 }
 
 func (p *Printer) findings(h *Headers) {
-	if len(h.Findings) == 0 {
-		return
-	}
-	p.title("headers.title.findings")
 	texts := make([]string, 0, len(h.Findings))
 	for _, f := range h.Findings {
+		if h.Verdict != header.Unknown && !f.Claim && slices.Contains(h.Why, f.Text) {
+			continue // stands above, under the verdict
+		}
 		if f.Claim {
 			f.Text = p.text("headers.claim.finding", lang.Args{"Text": f.Text})
 		}
 		texts = append(texts, f.Text)
 	}
+	if len(texts) == 0 {
+		return
+	}
+	p.title("headers.title.findings")
 	p.list(texts)
 }
 

@@ -203,14 +203,13 @@ const maxNamed = 10
 
 func (p *Printer) who(g []*Result) string {
 	r := g[0]
-	if len(g) > 1 {
-		names := []string{}
-		for _, r := range g {
-			if !slices.Contains(names, r.Recipient) {
-				names = append(names, r.Recipient)
-			}
+	names := []string{}
+	for _, r := range g {
+		if r.Recipient != "" && !slices.Contains(names, r.Recipient) {
+			names = append(names, r.Recipient)
 		}
-		n := len(names)
+	}
+	if n := len(names); n > 1 {
 		if n > maxNamed {
 			names = append(names[:maxNamed:maxNamed], p.Texts.Count("more", n-maxNamed, nil))
 		}
@@ -220,6 +219,14 @@ func (p *Printer) who(g []*Result) string {
 		}
 		return who
 	}
+	who := p.whoOne(r)
+	if len(g) > 1 && who != "" {
+		who = p.Texts.Count("attempts", len(g), lang.Args{"Who": who})
+	}
+	return who
+}
+
+func (p *Printer) whoOne(r *Result) string {
 	name := r.Recipient
 	if r.OriginalRecipient != "" {
 		name = p.text("who.aka", lang.Args{"Recipient": name, "Original": r.OriginalRecipient})
@@ -444,9 +451,15 @@ func (p *Printer) tally(a *Answer) {
 	for _, g := range group(a.Results) {
 		if g[0].Outcome == mail.Delivered {
 			delivered += len(g)
-		} else {
-			groups = append(groups, g)
+			continue
 		}
+		// Here it does not matter which of them are still waiting.
+		same := func(o []*Result) bool { return sameRefusal(o[0], g[0]) }
+		if i := slices.IndexFunc(groups, same); i >= 0 {
+			groups[i] = append(groups[i], g...)
+			continue
+		}
+		groups = append(groups, g)
 	}
 	p.para(p.Texts.Count("log.summary", len(a.Results), nil) + " " + p.Texts.Count("log.delivered", delivered, nil))
 	p.b.WriteString("\n")
@@ -465,6 +478,18 @@ func (p *Printer) tally(a *Answer) {
 		n := p.Texts.Number(len(g))
 		p.hang("  "+strings.Repeat(" ", wide-len(n))+n+"  ", p.text(key, args))
 	}
+}
+
+// sameRefusal reports whether one line of a tally can stand for both.
+func sameRefusal(x, y *Result) bool {
+	id := func(r *Result) string {
+		if r.Provider == nil {
+			return ""
+		}
+		return r.Provider.ID
+	}
+	return x.verdict.Rule == y.verdict.Rule && x.verdict.Class == y.verdict.Class && id(x) == id(y) &&
+		(x.verdict.Rule != "" || x.Text == y.Text)
 }
 
 // innermost is the reply that decided, in a few words.

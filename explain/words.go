@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/postroad/postroad/lang"
@@ -15,12 +16,15 @@ func (x *Explainer) explanation(r *Result) string {
 	if named {
 		args["Provider"] = displayName(r.Provider)
 	}
-	first := x.first(r, named, args)
+	first, narrow := x.first(r, named, args)
 	if r.Outcome == mail.Delivered {
 		return first
 	}
-	out := first + " " + x.fate(r)
-	if key := "clear." + string(r.verdict.Class); x.Texts.Has(key) {
+	out := first
+	if fate := x.fate(r); fate != "" {
+		out += " " + fate
+	}
+	if key := "clear." + string(r.verdict.Class); !narrow && !whileSending(r) && x.Texts.Has(key) {
 		out += " " + x.Texts.Text(key, nil)
 	}
 	if r.Ours == mail.OursNo {
@@ -35,14 +39,29 @@ func displayName(p *Provider) string {
 	return p.Name
 }
 
-// first picks the sentence that says what happened.
-func (x *Explainer) first(r *Result, named bool, args lang.Args) string {
+// whileSending reports whether the connection broke in the middle of the
+// message: then its size, or a filter that reads it, may be the reason after all.
+func whileSending(r *Result) bool {
+	return r.verdict.Class == mail.Transport && r.Stage != nil &&
+		(*r.Stage == mail.StageData || *r.Stage == mail.StageFinal)
+}
+
+// first picks the sentence that says what happened; narrow where the rule's
+// advice has one of its own, which the rest of the class's texts need not fit.
+func (x *Explainer) first(r *Result, named bool, args lang.Args) (text string, narrow bool) {
 	key := "answer." + string(r.verdict.Class)
+	own := "answer.advice." + r.verdict.Advice
+	local := key + ".local"
 	switch {
 	case r.Action == mail.ActionRelayed || r.Action == mail.ActionExpanded:
-		return x.Texts.Text("answer."+string(r.Action), nil)
+		return x.Texts.Text("answer."+string(r.Action), nil), false
 	case r.Outcome == mail.Delivered:
 		key = "answer.delivered"
+	case r.verdict.Advice != "" && x.Texts.Has(own):
+		return x.Texts.Text(own, nil), true
+	case noRemote(r.verdict) && x.Texts.Has(local):
+		// The receiver must not be named for what it never said.
+		return x.Texts.Text(local, nil), false
 	case r.verdict.Class == mail.Transport && r.Stage != nil:
 		switch *r.Stage {
 		case mail.StageConnect, mail.StageResolve:
@@ -56,27 +75,38 @@ func (x *Explainer) first(r *Result, named bool, args lang.Args) string {
 	if !named {
 		key += ".anon"
 	}
-	return x.Texts.Text(key, args)
+	return x.Texts.Text(key, args), false
 }
 
-// fate says what becomes of the message.
+// noRemote reports whether the words are the sending side's own.
+func noRemote(d mail.Diagnosis) bool {
+	return slices.ContainsFunc(d.Why, func(w mail.Reason) bool { return w.Key == "why.no-remote" })
+}
+
+// fate says what becomes of the message, "" where the first sentence has said it.
 func (x *Explainer) fate(r *Result) string {
-	switch r.Action {
-	case mail.ActionDelayed:
-		return x.Texts.Text("fate.delayed", nil)
-	case mail.ActionFailed:
-		if r.Outcome == mail.Temporary || gaveUp(r.verdict) {
-			return x.Texts.Text("fate.gave-up", nil)
+	key := "fate.temporary"
+	switch {
+	case r.Action == mail.ActionDelayed:
+		key = "fate.delayed"
+	case (r.Action == mail.ActionFailed || r.Outcome == mail.Permanent) && gaveUp(r.verdict),
+		r.Action == mail.ActionFailed && r.Outcome == mail.Temporary:
+		if r.verdict.Class == mail.Expired {
+			return ""
 		}
+		return x.Texts.Text("fate.gave-up", nil)
+	case r.Action == mail.ActionFailed && whileSending(r):
+		// Whether it was delivered is just what is not known.
+		return x.Texts.Text("fate.permanent", nil)
+	case r.Action == mail.ActionFailed:
 		return x.Texts.Text("fate.failed", nil)
-	}
-	if r.Outcome == mail.Permanent {
-		if gaveUp(r.verdict) {
-			return x.Texts.Text("fate.gave-up", nil)
-		}
+	case r.Outcome == mail.Permanent:
 		return x.Texts.Text("fate.permanent", nil)
 	}
-	return x.Texts.Text("fate.temporary", nil)
+	if retry := r.verdict.Retry; retry == mail.RetryAfterFix || retry == mail.RetryNever {
+		key += ".cause" // trying alone does not help
+	}
+	return x.Texts.Text(key, nil)
 }
 
 // gaveUp reports whether the deciding reply was temporary although the message

@@ -96,7 +96,7 @@ func (f *finder) hit(h *hit) {
 	switch h.class {
 	case clsList:
 		if !f.open || f.members > 0 || h.action != "" || saysNot(h.text) {
-			f.action, f.indent, f.tail, f.members = h.action, -1, tailNone, 0
+			f.action, f.indent, f.tail, f.members = f.listAction(h), -1, tailNone, 0
 		}
 		f.open, f.closed = true, false
 		f.sentence(h, fair)
@@ -122,13 +122,6 @@ func (f *finder) hit(h *hit) {
 		}
 		f.stops = append(f.stops, h.from)
 	}
-}
-
-// saysNot tells the words of a list that speak of a failure of their own from
-// those that leave it to what stands before them ("the following recipients").
-func saysNot(words string) bool {
-	return strings.Contains(words, "not be delivered") || strings.Contains(words, "n't be delivered") || strings.Contains(words, "cannot be delivered") ||
-		strings.Contains(words, "were not delivered") || strings.Contains(words, "was not delivered") || strings.Contains(words, "undeliverable")
 }
 
 // sentence takes the address that stands behind the words of h in the same
@@ -174,7 +167,7 @@ func (f *finder) quoting(from, to int) bool {
 // listAction is what the words of h say happened. A sentence ("your message to
 // a@example.com ...") says it of its own; only lists are of successes.
 func (f *finder) listAction(h *hit) mail.Action {
-	if h.class == clsList {
+	if h.class == clsList && !(h.action == mail.ActionDelivered && f.denied(h)) {
 		return h.action
 	}
 	return ""
@@ -397,7 +390,7 @@ func skipBullets(s string, from, to int) int {
 // head tells whether an address begins the line at start, and how the line goes
 // on behind it.
 func (f *finder) head(start int, l line) (p span, how tail, ok bool) {
-	at, brackets := start, 0
+	at, brackets := f.insideX400(start, l), 0
 	for at < l.to && brackets < 3 && strings.IndexByte("<\"'([", f.text[at]) >= 0 {
 		if q, ok := nextAddress(f.text[:l.to], at); ok && q.from == at {
 			break // a quoted local part
@@ -541,6 +534,7 @@ func (f *finder) reply(l line) bool {
 	if _, tail, ok := mail.ParseEnhanced(rest); ok {
 		rest = strings.TrimLeft(tail, " \t")
 	}
+	f.refusedName(rest, l)
 	at := l.to - len(rest)
 	if p, ok := nextAddress(f.text[:l.to], at); ok && p.from <= at+1 && strings.HasPrefix(strings.TrimLeft(f.text[p.to:l.to], ">"), "...") {
 		n := len(f.out)
@@ -568,18 +562,7 @@ func (f *finder) local(i int, l line) {
 		word = word[:at] // "anna    User unknown": a table
 	}
 	word = strings.TrimSuffix(word, ":")
-	if word == "" || len(word) > 64 || strings.HasSuffix(s, ".") {
-		return
-	}
-	letters := false
-	for j := 0; j < len(word); j++ {
-		c := word[j]
-		if !isAlnum(c) && strings.IndexByte("._-+", c) < 0 {
-			return
-		}
-		letters = letters || isAlnum(c)
-	}
-	if letters {
+	if !strings.HasSuffix(s, ".") && isLocalName(word) {
 		f.locals = append(f.locals, found{address: word, strength: weak, action: f.action, from: l.first, to: l.first + len(word)})
 	}
 }

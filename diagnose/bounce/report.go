@@ -398,7 +398,7 @@ func (d *draft) plausible(n *notice, list []found) []found {
 	for _, x := range list {
 		if !strings.Contains(x.address, "@") {
 			a := pick(known, x.address)
-			if a == "" && len(known) == 0 && d.env.daemon && d.env.from != "" && (d.env.score() >= 5 || n.format != "" && n.format != "generic") {
+			if a == "" && (len(known) == 0 || d.listPost(known)) && d.env.daemon && d.env.from != "" && (d.env.score() >= 5 || n.format != "" && n.format != "generic") {
 				a = x.address + "@" + domainOf(d.env.from)
 			}
 			if a == "" {

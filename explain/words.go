@@ -20,11 +20,15 @@ func (x *Explainer) explanation(r *Result) string {
 	if r.Outcome == mail.Delivered {
 		return first
 	}
+	unsure := r.verdict.Confidence < sureEnough && r.verdict.Class != mail.Unknown
+	if unsure {
+		first = x.Texts.Text("answer.probably", lang.Args{"Text": first, "Confidence": x.Texts.Confidence(r.verdict.Confidence)})
+	}
 	out := first
 	if fate := x.fate(r); fate != "" {
 		out += " " + fate
 	}
-	if key := "clear." + string(r.verdict.Class); !narrow && !whileSending(r) && x.Texts.Has(key) {
+	if key := "clear." + string(r.verdict.Class); !narrow && !unsure && !whileSending(r) && x.Texts.Has(key) {
 		out += " " + x.Texts.Text(key, nil)
 	}
 	if r.Ours == mail.OursNo {
@@ -32,6 +36,10 @@ func (x *Explainer) explanation(r *Result) string {
 	}
 	return out
 }
+
+// sureEnough is the confidence from which on the answer is said without
+// "probably"; below it, mostly only a code is known.
+const sureEnough = 0.7
 
 // displayName is the brand where it is another name than the operator's: the
 // reader knows the name on the mailbox.

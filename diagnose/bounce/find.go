@@ -553,6 +553,9 @@ func (f *finder) local(i int, l line) {
 	if f.unlisted || f.members > 0 || len(f.locals) > 50 || i == 0 || !f.lines[i-1].blank() && f.lines[i-1].indent() == 0 && l.indent() == 0 {
 		return
 	}
+	if above := f.lines[i-1]; !above.blank() && above.indent() > 0 && l.indent() > above.indent() && f.text[above.to-1] != ':' {
+		return // the reason of the name above it: "Doe, Jane on 3/3/2003", and deeper "unknown"
+	}
 	s := strings.Trim(f.text[l.first:l.to], "<>\"' \t")
 	word, _, _ := strings.Cut(s, "... ")
 	if strings.HasSuffix(word, ")") {

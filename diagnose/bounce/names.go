@@ -73,15 +73,36 @@ func isLocalName(word string) (letters bool) {
 	return letters
 }
 
-// listPost tells mail that was addressed to a list of the reader's, not to its
-// recipients: all of known are at the domain to which the report goes, and
-// somebody elsewhere wrote it. A name that it gives without a domain is one of its own.
-func (d *draft) listPost(known []string) bool {
-	home := domainOf(addressIn(d.env.h.Text("To")))
-	for _, a := range known {
-		if domainOf(a) != home {
-			return false
+// ofList tells the address of the list to whose return path the report goes
+// ("news-bounces@", "owner-news@", "news-return-12-bob=example.net@"): the mail
+// was posted there, and the copies that failed went to others. A report that
+// has this address only is one all the same (draft.posted), of nobody knows whom.
+func (d *draft) ofList(address string) bool {
+	back, k := addressKey(addressIn(d.env.h.Text("To"))), addressKey(address)
+	is := domainOf(k) == domainOf(back) && isReturnOf(localOf(back), localOf(k))
+	d.posted = d.posted || is
+	return is
+}
+
+// isReturnOf tells whether back is the local part of the return path of the
+// list that is called name.
+func isReturnOf(back, name string) bool {
+	if name == "" {
+		return false
+	}
+	for _, mark := range [...]string{"owner", "bounce", "bounces"} {
+		if rest, ok := strings.CutPrefix(back, mark+"-"); ok && strings.HasPrefix(rest, name) {
+			return true
 		}
 	}
-	return home != "" && domainOf(d.env.from) != home
+	rest, ok := strings.CutPrefix(back, name+"-")
+	if !ok {
+		return false
+	}
+	for _, mark := range [...]string{"owner", "bounce", "errors", "return", "request", "admin"} {
+		if strings.HasPrefix(rest, mark) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 package bounce
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/postroad/postroad/message"
@@ -22,7 +23,7 @@ func (d *draft) returnedHeader() message.Header {
 // wentTo gives to whom the returned message went.
 func (d *draft) wentTo() []string {
 	if !d.hasTo {
-		d.to, d.hasTo = originalRecipients(d.returnedHeader()), d.returned.Len() > 0 || d.n != nil
+		d.to, d.hasTo = slices.DeleteFunc(originalRecipients(d.returnedHeader()), d.ofList), d.returned.Len() > 0 || d.n != nil
 	}
 	return d.to
 }

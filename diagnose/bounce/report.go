@@ -337,7 +337,7 @@ func readWords(d *draft) (Report, bool) {
 	if len(list) == 0 && !d.env.daemon && !d.env.certain && !n.ofMail(d.env.subject) {
 		return Report{}, false
 	}
-	if len(list) == 0 && (env < 4 || !n.failing() || !d.about(n) || d.toReader(n)) {
+	if len(list) == 0 && !d.posted && (env < 4 || !n.failing() || !d.about(n) || d.toReader(n)) {
 		return Report{}, false
 	}
 	r.Results = d.fromWords(n, list)
@@ -398,7 +398,7 @@ func (d *draft) plausible(n *notice, list []found) []found {
 	for _, x := range list {
 		if !strings.Contains(x.address, "@") {
 			a := pick(known, x.address)
-			if a == "" && (len(known) == 0 || d.listPost(known)) && d.env.daemon && d.env.from != "" && (d.env.score() >= 5 || n.format != "" && n.format != "generic") {
+			if a == "" && len(known) == 0 && d.env.daemon && d.env.from != "" && (d.env.score() >= 5 || n.format != "" && n.format != "generic") {
 				a = x.address + "@" + domainOf(d.env.from)
 			}
 			if a == "" {
@@ -409,6 +409,9 @@ func (d *draft) plausible(n *notice, list []found) []found {
 		k := addressKey(x.address)
 		if !isKnown(x.address) && (k == to && (n.format == "" || n.format == "generic") && !(x.strength == certain && d.env.nullPath) || x.strength < certain && (k == sender || k == to)) {
 			continue // a notice about mail that was kept from the one who reads it
+		}
+		if x.strength < certain && d.ofList(k) {
+			continue
 		}
 		if x.strength == weak && some && !isKnown(x.address) {
 			continue
@@ -442,7 +445,7 @@ func (d *draft) guess(n *notice) []found {
 		}
 		from = p.to
 		k := addressKey(p.of(n.text))
-		if seen[k] || !n.whole(p) || f.turnTo(p) {
+		if seen[k] || !n.whole(p) || f.turnTo(p) || d.ofList(k) {
 			continue
 		}
 		seen[k] = true

@@ -23,6 +23,7 @@ type draft struct {
 
 	to      []string // to whom the returned message went
 	hasTo   bool
+	posted  bool // it names the list by whose return path it came; see ofList
 	text    string
 	hasText bool
 	n       *notice

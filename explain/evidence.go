@@ -51,9 +51,14 @@ func (x *Explainer) report(r bounce.Report, h *message.Header) *Answer {
 		a.Results = append(a.Results, x.judged(&r.Results[i], a.when))
 	}
 	if c := r.Feedback; c != nil {
-		a.Feedback = &Feedback{Type: c.Type, SourceIP: c.SourceIP, reporter: c.ReportedHost}
+		a.Feedback = &Feedback{Type: c.Type, SourceIP: c.SourceIP}
 		if len(c.Recipients) > 0 {
+			// Not Reported-Domain: that is ours, which the complaint is about.
 			a.Feedback.Recipient = c.Recipients[0]
+			id := x.Providers.Identify("", domainOf(c.Recipients[0]), x.Now)
+			if p := x.provider(id); p != nil {
+				a.Feedback.reporter = p.Name
+			}
 		}
 	}
 	if r.Kind == bounce.KindMessage && h != nil {

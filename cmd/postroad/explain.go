@@ -195,6 +195,12 @@ func (s *speaker) unread(c console, err error, name string, silent bool, out *bu
 
 // readError says that a file cannot be read, and what to do.
 func readError(texts *lang.Catalogue, name string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errors.New(texts.Text("cli.error.read.missing", lang.Args{"File": name}))
+	case errors.Is(err, fs.ErrPermission):
+		return errors.New(texts.Text("cli.error.read.forbidden", lang.Args{"File": name}))
+	}
 	return errors.New(texts.Text("cli.error.read", lang.Args{"File": name, "Error": cause(err)}))
 }
 

@@ -149,8 +149,7 @@ func localise(root *cobra.Command, texts *lang.Catalogue) {
   {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
 
 ` + t("cli.help.flags") + `:
-{{options .LocalFlags}}{{end}}{{if .HasAvailableInheritedFlags}}
-{{options .InheritedFlags}}{{end}}{{if .HasAvailableSubCommands}}
+{{options .LocalFlags .InheritedFlags}}{{end}}{{if .HasAvailableSubCommands}}
 
 ` + texts.Text("cli.help.more", lang.Args{"Command": "{{.CommandPath}}"}) + `{{end}}
 `)
@@ -181,10 +180,10 @@ var values = map[string]string{
 
 // options lists options as the other tables of the help are listed, in lines of
 // helpWidth columns.
-func options(flags *pflag.FlagSet) string {
+func options(sets ...*pflag.FlagSet) string {
 	var names, usages []string
 	wide := 0
-	flags.VisitAll(func(f *pflag.Flag) {
+	add := func(f *pflag.Flag) {
 		if f.Hidden {
 			return
 		}
@@ -197,7 +196,10 @@ func options(flags *pflag.FlagSet) string {
 		}
 		names, usages = append(names, name), append(usages, f.Usage)
 		wide = max(wide, len(name))
-	})
+	}
+	for _, flags := range sets {
+		flags.VisitAll(add)
+	}
 	var b strings.Builder
 	for i, name := range names {
 		label := "  " + name + strings.Repeat(" ", wide-len(name)+2)

@@ -187,6 +187,9 @@ func verdict(ev Evidence, layers []Layer, subjects []subject, answers []answer, 
 	}
 	if layers[at].spoke(ev, len(layers)) == Local {
 		d.Why = append(d.Why, mail.Reason{Key: whyNoRemote, Fragment: subjects[at].line})
+		if d.Class == mail.System && d.Actor == mail.ActorReceivingProvider {
+			d.Actor = mail.ActorSender // the trouble is inside the server that speaks
+		}
 	}
 	if d.Class == mail.Transport && len(d.Contributing) == 0 && a.rule.Tier != TierFallback {
 		d.Why = append(d.Why, mail.Reason{Key: whyNoBlame, Fragment: subjects[at].line})

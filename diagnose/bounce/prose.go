@@ -121,7 +121,7 @@ func indexFold(s, part string) int {
 func attempts(reason string) (short, ip string) {
 	const words = " returned '"
 	first := strings.Index(reason, words)
-	if first < 0 || strings.Index(reason[first+len(words):], words) < 0 {
+	if first < 0 || !strings.Contains(reason[first+len(words):], words) {
 		return reason, ""
 	}
 	var kept []string

@@ -73,6 +73,7 @@ type Result struct {
 
 	verdict mail.Diagnosis
 	at      time.Time
+	until   time.Time // how long the sending side goes on trying
 }
 
 // Provider is who runs the receiving hosts, and the name on the mailbox.

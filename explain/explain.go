@@ -109,6 +109,7 @@ func (x *Explainer) result(b *event.Bounce, ev diagnose.Evidence, domain string,
 		Provider:          x.provider(id),
 		verdict:           d,
 		at:                at,
+		until:             b.WillRetryUntil,
 	}
 	stage := b.Stage
 	if stage == mail.StageUnknown {

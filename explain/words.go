@@ -112,7 +112,10 @@ func (x *Explainer) fate(r *Result) string {
 		return x.Texts.Text("fate.permanent", nil)
 	}
 	if retry := r.verdict.Retry; retry == mail.RetryAfterFix || retry == mail.RetryNever {
-		key += ".cause" // trying alone does not help
+		return x.Texts.Text(key+".cause", nil) // trying alone does not help
+	}
+	if r.Action == mail.ActionDelayed && !r.until.IsZero() {
+		return x.Texts.Text(key+".until", lang.Args{"Until": stamp(r.until)})
 	}
 	return x.Texts.Text(key, nil)
 }

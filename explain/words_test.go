@@ -85,3 +85,13 @@ func TestTextForm(t *testing.T) {
 		}
 	}
 }
+
+// TestDelayNamesItsEnd: whoever waits wants to know until when it is tried.
+func TestDelayNamesItsEnd(t *testing.T) {
+	raw := strings.Replace(dsnMail("anna@example.org", "mx.example.org", "450 4.2.0 Greylisted"), "Action: failed\nStatus: 5.0.0",
+		"Action: delayed\nStatus: 4.2.0\nWill-Retry-Until: Sat, 27 Jan 2024 09:10:00 +0100", 1)
+	a := answer(t, raw)
+	if len(a.Results) != 1 || !strings.Contains(a.Results[0].Explanation, "until 2024-01-27") {
+		t.Errorf("%+v", a.Results)
+	}
+}

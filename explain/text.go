@@ -153,7 +153,8 @@ func (p *Printer) result(a *Answer, g []*Result) {
 	rows := [][2]string{{"who", p.who(g)}, {"where", p.where(r)}}
 	rows = append(rows, p.chain(r)...)
 	if r.Diagnosis != nil {
-		rows = append(rows, [2]string{"verdict", p.verdict(r)}, [2]string{"whose", p.whose(r)})
+		rows = append(rows, [2]string{"verdict", p.verdict(r)}, [2]string{"whose", p.whose(r)},
+			[2]string{"retry", p.text("retry."+string(r.Diagnosis.Retry), nil)})
 	}
 	if !r.at.IsZero() && a.Kind != KindReply {
 		rows = append(rows, [2]string{"when", stamp(r.at)})

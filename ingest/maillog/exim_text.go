@@ -112,22 +112,12 @@ func eximCommand(s string) mail.Stage {
 	switch {
 	case strings.HasPrefix(s, "initial connection"):
 		return mail.StageBanner
-	case strings.HasPrefix(s, "RCPT"):
-		return mail.StageRcpt
-	case strings.HasPrefix(s, "MAIL"):
-		return mail.StageMail
 	case strings.HasPrefix(s, "end of data"):
 		return mail.StageFinal
-	case strings.HasPrefix(s, "DATA"), strings.HasPrefix(s, "BDAT"), strings.HasPrefix(s, "data block"):
+	case strings.HasPrefix(s, "data block"):
 		return mail.StageData
-	case strings.HasPrefix(s, "EHLO"), strings.HasPrefix(s, "HELO"), strings.HasPrefix(s, "LHLO"):
-		return mail.StageEHLO
-	case strings.HasPrefix(s, "STARTTLS"):
-		return mail.StageSTARTTLS
-	case strings.HasPrefix(s, "AUTH"):
-		return mail.StageAuth
 	}
-	return mail.StageUnknown
+	return commandStage(s)
 }
 
 // eximSession reads what was logged of one host while others were left to try:

@@ -23,7 +23,7 @@ func (x *Explainer) mail(m *message.Message) *Answer {
 func (x *Explainer) notice(s string) *Answer {
 	r := bounce.ReadText(s, x.bounces)
 	if r.Kind == bounce.KindMessage {
-		return x.unknown("", x.Texts.Text("kind.unknown", nil))
+		return x.unknown("kind.unknown", nil)
 	}
 	return x.report(r, nil)
 }
@@ -74,7 +74,7 @@ func (x *Explainer) report(r bounce.Report, h *message.Header) *Answer {
 func (x *Explainer) headers(m *message.Message) *Answer {
 	h := m.Parts[0].Header
 	if mailFields(h) == 0 {
-		return x.unknown("", x.Texts.Text("kind.unknown", nil))
+		return x.unknown("kind.unknown", nil)
 	}
 	return &Answer{Kind: KindHeaders, Headers: x.header(h)}
 }
@@ -124,7 +124,7 @@ func (x *Explainer) reply(s string) *Answer {
 		r = x.result(&b, ev, domainOf(rcpt), time.Time{})
 	}
 	if !looksLikeReply(layers, r.verdict) && x.As != KindReply {
-		return x.unknown("", x.Texts.Text("kind.unknown", nil))
+		return x.unknown("kind.unknown", nil)
 	}
 	return &Answer{Kind: KindReply, Results: []Result{r}}
 }
@@ -198,7 +198,7 @@ func (x *Explainer) log(s string) *Answer {
 			return a
 		}
 	}
-	return x.unknown("", x.Texts.Text("kind.unknown", nil))
+	return x.unknown("kind.unknown", nil)
 }
 
 func (x *Explainer) attempt(l *maillog.Line) Result {

@@ -50,7 +50,8 @@ func (x *Explainer) Path(name string, yield func(*Answer) bool) error {
 		files = append(files, f)
 	}
 	if len(files) == 0 {
-		a := x.unknown(name, x.Texts.Text("input.directory", lang.Args{"File": name}))
+		a := x.unknown("input.directory", lang.Args{"File": name})
+		a.File = name
 		yield(a)
 		return &UnreadableError{name, errDirectory}
 	}
@@ -122,7 +123,7 @@ func (x *Explainer) mbox(name string, r io.Reader, yield func(*Answer) bool) err
 // Answer tells what raw is and answers it. cut says that there was more than
 // the limits allowed to read.
 func (x *Explainer) Answer(name string, raw []byte, cut bool) *Answer {
-	a := x.recognised(name, raw)
+	a := x.recognised(raw)
 	if cut {
 		a.Notes = append(a.Notes, x.Texts.Text("input.cut", lang.Args{"Size": x.Texts.Number(len(raw) >> 20)}))
 	}
@@ -133,9 +134,9 @@ func (x *Explainer) Answer(name string, raw []byte, cut bool) *Answer {
 	return a
 }
 
-func (x *Explainer) recognised(name string, raw []byte) *Answer {
+func (x *Explainer) recognised(raw []byte) *Answer {
 	if len(bytes.TrimSpace(raw)) == 0 {
-		return x.unknown(name, x.Texts.Text("input.empty", nil))
+		return x.unknown("input.empty", nil)
 	}
 	m := message.Read(raw, x.Limits)
 	text := func() string { return strings.ToValidUTF8(string(m.Raw), "\uFFFD") }
@@ -189,7 +190,7 @@ func (x *Explainer) guess(m *message.Message, text func() string) *Answer {
 		return a
 	}
 	if binary(m.Raw) {
-		return x.unknown("", x.Texts.Text("input.binary", nil))
+		return x.unknown("input.binary", nil)
 	}
 	s := text()
 	if looksLikeLog(s, x) {
@@ -209,7 +210,7 @@ func (x *Explainer) guess(m *message.Message, text func() string) *Answer {
 	if fields == 1 && !body {
 		return x.headers(m)
 	}
-	return x.unknown("", x.Texts.Text("kind.unknown", nil))
+	return x.unknown("kind.unknown", nil)
 }
 
 // hasStatusFields reports whether a text that begins with a reply goes on with
@@ -263,9 +264,9 @@ func binary(b []byte) bool {
 	return odd > 400
 }
 
-func (x *Explainer) unknown(name, reason string) *Answer {
-	a := &Answer{Schema: Schema, File: name, Kind: KindUnknown, Results: []Result{}, Reason: reason}
-	return a
+// unknown is the answer that there is none, and why.
+func (x *Explainer) unknown(why string, args lang.Args) *Answer {
+	return &Answer{Schema: Schema, Kind: KindUnknown, Results: []Result{}, Reason: x.Texts.Text(why, args)}
 }
 
 // looksLikeReply reports whether the engine or the wrappers see an SMTP reply

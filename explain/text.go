@@ -514,27 +514,33 @@ func (p *Printer) para(s string) { p.hang("", s) }
 // French puts before its colons.
 func breaks(r rune) bool { return r == ' ' || r == '\n' || r == '\t' }
 
-// hang prints a text behind a prefix, wrapped with a hanging indent. A word
-// that is wider than the line, such as a reply's URL, is left whole. Everything
+// hang prints a text behind a prefix, wrapped with a hanging indent. Everything
 // from evidence passes here, so that here it is cleaned.
 func (p *Printer) hang(prefix, s string) {
-	s = clean(s)
+	p.b.WriteString(Wrap(prefix, clean(s), p.width()) + "\n")
+}
+
+// Wrap breaks a paragraph behind a prefix into lines of width columns, with a
+// hanging indent. A word that is wider than the line, such as a reply's URL, is
+// left whole.
+func Wrap(prefix, s string, width int) string {
 	indent := utf8.RuneCountInString(prefix)
 	col := indent
-	p.b.WriteString(prefix)
+	var b strings.Builder
+	b.WriteString(prefix)
 	for i, word := range strings.FieldsFunc(s, breaks) {
 		w := utf8.RuneCountInString(word)
 		if i > 0 {
-			if col+1+w > p.width() {
-				p.b.WriteString("\n" + strings.Repeat(" ", indent))
+			if col+1+w > width {
+				b.WriteString("\n" + strings.Repeat(" ", indent))
 				col = indent
 			} else {
-				p.b.WriteString(" ")
+				b.WriteString(" ")
 				col++
 			}
 		}
-		p.b.WriteString(word)
+		b.WriteString(word)
 		col += w
 	}
-	p.b.WriteString("\n")
+	return b.String()
 }

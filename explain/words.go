@@ -14,7 +14,7 @@ func (x *Explainer) explanation(r *Result) string {
 	args := lang.Args{}
 	named := r.Provider != nil && r.Provider.known
 	if named {
-		args["Provider"] = displayName(r.Provider)
+		args["Provider"] = r.Provider.Name
 	}
 	first, narrow := x.first(r, named, args)
 	if r.Outcome == mail.Delivered {
@@ -40,12 +40,6 @@ func (x *Explainer) explanation(r *Result) string {
 // sureEnough is the confidence from which on the answer is said without
 // "probably"; below it, mostly only a code is known.
 const sureEnough = 0.7
-
-// displayName is the brand where it is another name than the operator's: the
-// reader knows the name on the mailbox.
-func displayName(p *Provider) string {
-	return p.Name
-}
 
 // whileSending reports whether the connection broke in the middle of the
 // message: then its size, or a filter that reads it, may be the reason after all.

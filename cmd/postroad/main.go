@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/postroad/postroad/explain"
 	"github.com/postroad/postroad/lang"
 )
 
@@ -166,7 +167,7 @@ func localise(root *cobra.Command, texts *lang.Catalogue) {
 			cmd.InitDefaultHelpFlag()
 			cmd.Flags().Lookup("help").Usage = t("cli.help.help")
 			cmd.DisableFlagsInUseLine = true
-			cmd.Long = wrap(cmd.Long, "")
+			cmd.Long = wrapLines(cmd.Long)
 		}
 	}
 	root.InitDefaultVersionFlag()
@@ -178,8 +179,8 @@ var values = map[string]string{
 	"as": "KIND", "at": "DATE", "color": "WHEN", "lang": "LANG", "ours": "NAME", "provider": "ID", "rules": "FILE",
 }
 
-// options lists options as the other tables of the help are listed, in lines of
-// helpWidth columns.
+// options lists options as the other tables of the help are listed, in lines as
+// wide as all others.
 func options(sets ...*pflag.FlagSet) string {
 	var names, usages []string
 	wide := 0
@@ -203,36 +204,18 @@ func options(sets ...*pflag.FlagSet) string {
 	var b strings.Builder
 	for i, name := range names {
 		label := "  " + name + strings.Repeat(" ", wide-len(name)+2)
-		b.WriteString(wrap(usages[i], label) + "\n")
+		b.WriteString(explain.Wrap(label, usages[i], explain.Width) + "\n")
 	}
 	return strings.TrimRight(b.String(), "\n")
 }
 
-const helpWidth = 100
-
-// wrap breaks the lines of a text behind a label that is written once.
-func wrap(s, label string) string {
-	var b strings.Builder
-	b.WriteString(label)
-	for i, line := range strings.Split(s, "\n") {
-		if i > 0 {
-			b.WriteString("\n")
-		}
-		col := len(label)
-		for j, word := range strings.Fields(line) {
-			n := len([]rune(word))
-			if j > 0 && col+1+n > helpWidth {
-				b.WriteString("\n" + strings.Repeat(" ", len(label)))
-				col = len(label)
-			} else if j > 0 {
-				b.WriteString(" ")
-				col++
-			}
-			b.WriteString(word)
-			col += n
-		}
+// wrapLines wraps each line of a text as a paragraph of its own.
+func wrapLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, l := range lines {
+		lines[i] = explain.Wrap("", l, explain.Width)
 	}
-	return b.String()
+	return strings.Join(lines, "\n")
 }
 
 // version is the module version that the binary was built from.

@@ -28,8 +28,10 @@ var order = [][]string{
 	{"diagnose"},
 	{"diagnose/header"},
 	{"diagnose/bounce"},
-	{"ingest/maillog"},
+	{"ingest/maillog", "ingest/trace", "ingest/esp", "ingest/queue", "ingest/source", "watch/detect"},
 	{"explain"},
+	{"dossier"},
+	{"analyze"},
 	{"cmd/postroad"},
 }
 

@@ -34,9 +34,45 @@ const (
 
 // Origin is where the evidence came from.
 type Origin struct {
-	Format string `json:"format"`         // "postfix-log", "dsn", "exchange-ndr", ...
-	Host   string `json:"host,omitempty"` // the host that wrote the evidence, as it calls itself
+	Format string `json:"format"`          // "postfix-log", "dsn", "exchange-ndr", ...
+	Host   string `json:"host,omitempty"`  // the host that wrote the evidence, as it calls itself
+	Grade  Grade  `json:"grade,omitempty"` // how near the evidence is to the attempt
 }
+
+// Grade says how near a piece of evidence is to the attempt that it tells of. Where
+// several tell of one attempt the highest grade is the fact, and the others
+// stand beside it.
+type Grade uint8
+
+// The grades, the farthest first.
+const (
+	GradeReport  Grade = iota + 1 // a bounce: the last attempt of a message, told to its sender
+	GradeSummary                  // a row for a message and recipient: what became of it in the end
+	GradeDetail                   // a row for each step or attempt, exported from the sender's platform
+	GradeLog                      // the log of the host that made the attempt
+)
+
+// Skip is why a piece of input was left out. The words a user reads for it are
+// in the catalogue under "skip." and the value.
+type Skip string
+
+// The reasons to leave input out.
+const (
+	SkipUnreadable Skip = "unreadable"     // the operating system refused it
+	SkipEmpty      Skip = "empty"          // nothing is in it
+	SkipUnknown    Skip = "not-recognised" // no reader knows the form
+	SkipBinary     Skip = "binary"         // not text
+	SkipLong       Skip = "long-line"      // a line beyond the limit
+	SkipCut        Skip = "cut"            // it ends in the middle: of a row, of an archive
+	SkipEncoding   Skip = "encoding"       // the character encoding changes in the middle or is none that is known
+	SkipBomb       Skip = "too-large"      // it unpacks to more than the limit
+	SkipNested     Skip = "nested"         // archives in archives beyond the limit
+	SkipLoop       Skip = "loop"           // a link that leads back, or a file that was read already
+	SkipSpecial    Skip = "special-file"   // a device, socket or pipe
+	SkipStamp      Skip = "time-stamp"     // a time that cannot be: none, in the future, before there was mail
+	SkipBroken     Skip = "broken"         // the form is known, the content is not what the form asks for
+	SkipMany       Skip = "too-many"       // beyond what is kept
+)
 
 // Body is one of the typed bodies: [Attempt], [Bounce], [Complaint].
 type Body interface{ EventKind() Kind }
@@ -65,6 +101,8 @@ func ID(host string, raw []byte, n int) string {
 type Attempt struct {
 	QueueID      string                       `json:"queue_id,omitempty"`
 	MessageID    string                       `json:"message_id,omitempty"`
+	NetworkID    string                       `json:"network_id,omitempty"` // Exchange's own id of a message, kept from hop to hop
+	Sender       string                       `json:"sender,omitempty"`     // the envelope sender, "" for the null sender and where not known
 	SenderDomain string                       `json:"sender_domain,omitempty"`
 	Recipient    string                       `json:"recipient,omitempty"`
 	OrigRcpt     string                       `json:"original_recipient,omitempty"`
@@ -72,6 +110,10 @@ type Attempt struct {
 	RemoteIP     string                       `json:"remote_ip,omitempty"`
 	RemotePort   int                          `json:"remote_port,omitempty"`
 	SourceIP     string                       `json:"source_ip,omitempty"`
+	SourceHost   string                       `json:"source_host,omitempty"` // our host that made the attempt, where it is not the origin's
+	Client       string                       `json:"client,omitempty"`      // who gave the message to us: host name
+	ClientIP     string                       `json:"client_ip,omitempty"`
+	User         string                       `json:"user,omitempty"` // ... and login (SASL user)
 	HELO         string                       `json:"helo,omitempty"`
 	Route        string                       `json:"route,omitempty"`  // transport or connector
 	Stream       string                       `json:"stream,omitempty"` // the kind of mail, where known

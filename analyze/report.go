@@ -123,6 +123,9 @@ type Incident struct {
 
 	Waiting int64 `json:"waiting"` // messages that it holds up at the end of the period
 
+	After  *After   `json:"after"`             // what was tried since it ended; null while it lasts
+	AtOnce []string `json:"at_once,omitempty"` // names of other providers that began to fail in the same way at the same time
+
 	MoreAddresses        int `json:"more_addresses,omitempty"`
 	MoreSources          int `json:"more_sources,omitempty"`
 	MoreSenderDomains    int `json:"more_sender_domains,omitempty"`
@@ -133,6 +136,15 @@ type Incident struct {
 	Doubts  []Ground  `json:"-"`
 	Spark   []float64 `json:"-"` // share delivered over the period, as in Provider
 	Bounded string    `json:"-"` // "", or the domains of the sender that it is bound to
+	Until   time.Time `json:"-"` // the last entry of the input, zero where not known
+	Advice  string    `json:"-"` // mail.Diagnosis.Advice of most of its replies, "" where they have none
+}
+
+// After counts what was tried at the provider since an incident ended, until it
+// began again or the input ended: a recovery is claimed by these numbers only.
+type After struct {
+	Messages  int64 `json:"messages"`
+	Delivered int64 `json:"delivered"` // messages
 }
 
 // State is what has become of an incident.

@@ -2,7 +2,6 @@ package maillog
 
 import (
 	"strings"
-	"time"
 
 	"github.com/postroad/postroad/event"
 	"github.com/postroad/postroad/mail"
@@ -30,13 +29,13 @@ func isEximID(s string) (n int, ok bool) {
 // eximPrefix takes off what Exim puts in front itself: the marks of an entry
 // that syslog made it split ("[1/2] "), its own time and zone, its pid. It
 // reports whether an entry of the main log follows.
-func eximPrefix(l *Line, s *string, loc *time.Location) bool {
+func eximPrefix(l *Line, s *string, cut stamp) bool {
 	rest := *s
 	if n := splitMark(rest); n > 0 {
 		rest = rest[n:]
 	}
 	if len(rest) > 20 && isDigit(rest[0]) && rest[4] == '-' {
-		if t, after, ok := cutISO(rest, zoneFor(loc)); ok {
+		if t, after, ok := cut(rest); ok {
 			l.Time, rest = t, after
 		}
 	}
@@ -51,13 +50,6 @@ func eximPrefix(l *Line, s *string, loc *time.Location) bool {
 	}
 	*s = rest
 	return true
-}
-
-func zoneFor(loc *time.Location) *time.Location {
-	if loc == nil {
-		return time.UTC
-	}
-	return loc
 }
 
 // splitMark measures "[1/2] " or "[1\2] "; only the first piece of a split
@@ -75,7 +67,7 @@ func splitMark(s string) int {
 // parseExim reads an entry of Exim's main log (specification, "Log files").
 func parseExim(l *Line, s string) bool {
 	l.Origin.Format = FormatExim
-	l.Attempt = &event.Attempt{}
+	l.Attempt = l.begin()
 	if n, ok := isEximID(s); ok {
 		l.Attempt.QueueID = s[:n]
 		s = trim(s[n:])
@@ -314,20 +306,16 @@ func (l *Line) eximField(key, value string) {
 		}
 	case "X":
 		version, cipher, _ := strings.Cut(value, ":")
-		if a.TLS == nil {
-			a.TLS = &event.TLS{}
-		}
-		a.TLS.Version, a.TLS.Cipher = tlsVersion(version), cipher
+		t := l.tls()
+		t.Version, t.Cipher = tlsVersion(version), cipher
 		if i := strings.LastIndexByte(cipher, ':'); i > 0 {
-			a.TLS.Cipher = cipher[:i] // the number of bits
+			t.Cipher = cipher[:i] // the number of bits
 		}
 	case "CV":
-		if a.TLS == nil {
-			a.TLS = &event.TLS{}
-		}
-		a.TLS.Verified = value == "yes" || value == "dane"
+		t := l.tls()
+		t.Verified = value == "yes" || value == "dane"
 		if value == "dane" {
-			a.TLS.Policy = "dane"
+			t.Policy = "dane"
 		}
 	case "C":
 		// Escaped twice: the line ends of the reply, then the quoted string.

@@ -90,14 +90,48 @@ type Line struct {
 	BeforeQ    time.Duration // Postfix delays=: before the queue manager had it
 	InQ        time.Duration // ... waiting in the queue manager
 	Took       time.Duration // the attempt itself: set-up and transmission
+	QueuedAs   string        // the queue id that the next host gave the message, where its reply names it
+	Part       int           // which of the events of one line this is, counted from 0
 	Attempt    *event.Attempt
+
+	room *room // where a reader of whole logs puts what it uses again for each line
+}
+
+// room is what a result needs beside the Line: used again for the next line, it
+// keeps the reading of a log from allocating.
+type room struct {
+	attempt event.Attempt
+	tls     event.TLS
+	text    [1]string
+}
+
+// begin gives an empty attempt to fill.
+func (l *Line) begin() *event.Attempt {
+	if l.room == nil {
+		return new(event.Attempt)
+	}
+	l.room.attempt = event.Attempt{}
+	return &l.room.attempt
+}
+
+// tls gives the attempt's TLS facts to fill.
+func (l *Line) tls() *event.TLS {
+	if a := l.Attempt; a.TLS == nil {
+		if l.room == nil {
+			a.TLS = new(event.TLS)
+		} else {
+			l.room.tls = event.TLS{}
+			a.TLS = &l.room.tls
+		}
+	}
+	return l.Attempt.TLS
 }
 
 // Event gives the line as an event; raw is the line as it was read, which makes
 // the id.
 func (l Line) Event(raw string) event.Event {
 	return event.Event{
-		ID:     event.ID(l.Host, []byte(raw), 0),
+		ID:     event.ID(l.Host, []byte(raw), l.Part),
 		Time:   l.Time.UTC(),
 		Origin: l.Origin,
 		Body:   l.Attempt,
@@ -109,6 +143,10 @@ func (l Line) Event(raw string) event.Event {
 // have none, 0 for the latest year that does not put the line in the future;
 // loc is the zone of timestamps that have none, nil for UTC.
 func ParseLine(line string, year int, loc *time.Location) (l Line, ok bool) {
+	return parseLine(line, func(s string) (time.Time, string, bool) { return cutTime(s, year, loc) })
+}
+
+func parseLine(line string, cut stamp) (l Line, ok bool) {
 	if len(line) > MaxLine {
 		line = line[:MaxLine]
 	}
@@ -117,11 +155,11 @@ func ParseLine(line string, year int, loc *time.Location) (l Line, ok bool) {
 		return Line{}, false
 	}
 	if line[0] == '{' {
-		return parseJSON(line, year, loc)
+		return parseJSON(line, cut)
 	}
-	p := cutPrefix(line, year, loc)
+	p := cutPrefix(line, cut)
 	l.Time, l.Host, l.Service, l.PID = p.time, p.host, p.tag, p.pid
-	if !parseMessage(&l, p, loc) {
+	if !parseMessage(&l, p, cut) {
 		return Line{}, false
 	}
 	l.Origin.Host = l.Host
@@ -134,12 +172,12 @@ func ParseLine(line string, year int, loc *time.Location) (l Line, ok bool) {
 
 // parseMessage tells the formats apart by the shape of the message, not by the
 // tag: service names are the user's own.
-func parseMessage(l *Line, p prefix, loc *time.Location) bool {
+func parseMessage(l *Line, p prefix, cut stamp) bool {
 	s := p.rest
 	if s == "" {
 		return false
 	}
-	if eximPrefix(l, &s, loc) {
+	if eximPrefix(l, &s, cut) {
 		return parseExim(l, s)
 	}
 	if parsePostfix(l, s, p.tag != "") {
@@ -168,5 +206,34 @@ func finish(a *event.Attempt, l *Line) {
 		}
 	}
 	a.Reply.Enhanced = e
-	a.Reply.Lines = []string{l.Diagnostic}
+	if a.Outcome == mail.Delivered {
+		l.QueuedAs = queuedAs(l.Diagnostic)
+	}
+	if l.room == nil {
+		a.Reply.Lines = []string{l.Diagnostic}
+		return
+	}
+	l.room.text[0] = l.Diagnostic
+	a.Reply.Lines = l.room.text[:]
+}
+
+// queuedAs finds the queue id that the next host tells in its answer: "250 2.0.0
+// Ok: queued as 4T6X0z3kWqz9vC" (Postfix), "250 OK id=1rRabc-0001Ab-2C" (Exim).
+func queuedAs(s string) string {
+	i := strings.LastIndex(s, " queued as ")
+	if i >= 0 {
+		i += len(" queued as ")
+	} else if i = strings.LastIndex(s, " OK id="); i >= 0 {
+		i += len(" OK id=")
+	} else {
+		return ""
+	}
+	end := i
+	for end < len(s) && (isAlnum(s[end]) || s[end] == '-') {
+		end++
+	}
+	if n := end - i; n < 5 || n > 32 {
+		return ""
+	}
+	return s[i:end]
 }

@@ -23,7 +23,8 @@ func parseSendmail(l *Line, s string) bool {
 	if stat < 0 {
 		return false
 	}
-	a := &event.Attempt{QueueID: id}
+	a := l.begin()
+	a.QueueID = id
 	text := s[stat+len(", stat="):]
 	fields := s[:stat]
 	for fields != "" {
@@ -118,7 +119,7 @@ func parseOpenSMTPD(l *Line, s string) bool {
 	if i < 0 || !strings.Contains(s[:i], "delivery") {
 		return false
 	}
-	a := &event.Attempt{}
+	a := l.begin()
 	for s = s[i:]; s != ""; s = trim(s) {
 		eq := strings.IndexByte(s, '=')
 		if eq <= 0 || strings.IndexByte(s[:eq], ' ') >= 0 {
@@ -192,7 +193,7 @@ func parseQmail(l *Line, s string) bool {
 	if !ok {
 		return false
 	}
-	a := &event.Attempt{}
+	a := l.begin()
 	switch word {
 	case "success":
 		a.Outcome, a.Final = mail.Delivered, true
@@ -277,7 +278,7 @@ type record struct {
 	Time time.Time `json:"time"`
 }
 
-func parseJSON(s string, year int, loc *time.Location) (Line, bool) {
+func parseJSON(s string, cut stamp) (Line, bool) {
 	var r record
 	if json.Unmarshal([]byte(s), &r) != nil {
 		return Line{}, false
@@ -285,7 +286,7 @@ func parseJSON(s string, year int, loc *time.Location) (Line, bool) {
 	switch {
 	case r.Message != "":
 		l := Line{Service: r.Identifier}
-		if !parseMessage(&l, prefix{rest: trim(r.Message), tag: r.Identifier}, loc) {
+		if !parseMessage(&l, prefix{rest: trim(r.Message), tag: r.Identifier}, cut) {
 			return Line{}, false
 		}
 		if l.Direction == "" {
@@ -299,7 +300,7 @@ func parseJSON(s string, year int, loc *time.Location) (Line, bool) {
 		l.PID, _ = number(r.JournalPID)
 		return l, true
 	case r.Log != "" && r.Log[0] != '{':
-		l, ok := ParseLine(r.Log, year, loc)
+		l, ok := parseLine(r.Log, cut)
 		if ok && l.Time.IsZero() {
 			l.Time = r.Time
 		}

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postroad/postroad/event"
 	"github.com/postroad/postroad/mail"
 )
 
@@ -28,7 +27,7 @@ func parsePostfix(l *Line, s string, tagged bool) bool {
 		ok = postfixSession(l, text, queueID != "" || tagged)
 	}
 	if !ok {
-		*l = Line{Time: l.Time, Host: l.Host, Service: l.Service, PID: l.PID}
+		*l = Line{Time: l.Time, Host: l.Host, Service: l.Service, PID: l.PID, room: l.room}
 		return false
 	}
 	l.Origin.Format = FormatPostfix
@@ -160,7 +159,8 @@ func postfixDelivery(l *Line, s string) bool {
 	if !d.cut(s) {
 		return false
 	}
-	a := &event.Attempt{Recipient: d.to, Delay: seconds(d.delay)}
+	a := l.begin()
+	a.Recipient, a.Delay = d.to, seconds(d.delay)
 	if d.origTo != d.to {
 		a.OrigRcpt = d.origTo
 	}
@@ -172,7 +172,7 @@ func postfixDelivery(l *Line, s string) bool {
 	relayed := l.relay(d.relay)
 	l.delays(d.delays)
 	if d.tls != "" {
-		a.TLS = tlsLevel(d.tls)
+		l.tlsLevel(d.tls)
 	}
 	text, suspended := strings.CutPrefix(d.text, "delivery temporarily suspended: ")
 	switch daemon := daemonOf(l.Service); {
@@ -258,8 +258,8 @@ func (l *Line) delays(s string) {
 		return
 	}
 	l.BeforeQ, l.InQ, l.Took = d[0], d[1], d[2]+d[3]
-	if l.Took == 0 {
-		return
+	if l.Took == 0 || l.room != nil {
+		return // a reader of whole logs makes no map for each line
 	}
 	m := make(map[mail.Stage]time.Duration, 2)
 	if d[2] > 0 {
@@ -271,20 +271,19 @@ func (l *Line) delays(s string) {
 	l.Attempt.Durations = m
 }
 
-// The values of tls= as shared constants of the process would be a mutable
-// global; the levels that authenticate the server are few.
-func tlsLevel(s string) *event.TLS {
-	t := &event.TLS{Policy: s}
+// tlsLevel reads tls=: the levels that authenticate the server are few.
+func (l *Line) tlsLevel(s string) {
+	t := l.tls()
+	t.Policy = s
 	// "level?" was not decided, "level:lower" came down, "!" was violated.
 	if strings.ContainsAny(s, "?:!") {
-		return t
+		return
 	}
 	level, _, _ := strings.Cut(s, "/")
 	switch level {
 	case "verify", "secure", "dane", "dane-only", "fingerprint":
 		t.Verified = true
 	}
-	return t
 }
 
 // postfixExpired reads the queue manager's "from=<a>, status=expired, returned
@@ -300,11 +299,9 @@ func postfixExpired(l *Line, s string) bool {
 		return false
 	}
 	l.Kind = KindExpired
-	l.Attempt = &event.Attempt{
-		SenderDomain: domainOf(from),
-		Outcome:      mail.Permanent,
-		Final:        true,
-	}
+	a := l.begin()
+	a.SenderDomain, a.Outcome, a.Final = domainOf(from), mail.Permanent, true
+	l.Attempt = a
 	return true
 }
 
@@ -454,7 +451,8 @@ func postfixSession(l *Line, s string, known bool) bool {
 	if strings.HasPrefix(s, "host ") && !spoke {
 		return false // "host X[ip] offers SMTPUTF8 support, but ..."
 	}
-	a := &event.Attempt{Spoke: spoke, Stage: postfixStage(s)}
+	a := l.begin()
+	a.Spoke, a.Stage = spoke, postfixStage(s)
 	setHost(a, host, ip, port)
 	l.Attempt, l.Kind, l.Diagnostic = a, KindSession, s
 	if !strings.HasPrefix(s, "certificate ") {

@@ -15,8 +15,11 @@ type prefix struct {
 	rest string // the message
 }
 
+// stamp reads the time at the start of a text and gives what follows it.
+type stamp func(s string) (t time.Time, rest string, ok bool)
+
 // cutPrefix takes the prefix off. It is tolerant: every part may be missing.
-func cutPrefix(s string, year int, loc *time.Location) prefix {
+func cutPrefix(s string, cut stamp) prefix {
 	var p prefix
 	s = cutContainer(s)
 	v5424 := false
@@ -28,14 +31,14 @@ func cutPrefix(s string, year int, loc *time.Location) prefix {
 			}
 		}
 	}
-	t, rest, ok := cutTime(s, year, loc)
+	t, rest, ok := cut(s)
 	if ok {
 		p.time, s = t, rest
 		// A container engine put its own time (and stream) in front of syslog's.
 		if len(s) > 9 && s[0] == 's' && (strings.HasPrefix(s, "stdout F ") || strings.HasPrefix(s, "stderr F ")) {
 			s = s[9:]
 		}
-		if _, rest, again := cutTime(s, year, loc); again {
+		if _, rest, again := cut(s); again {
 			s = rest
 		}
 	}
@@ -250,30 +253,36 @@ func isWeekday(s string) bool {
 
 // cutTraditional reads "Jan 22 09:10:11".
 func cutTraditional(s string, year int, loc *time.Location) (t time.Time, rest string, ok bool) {
+	t, rest, _, ok = readTraditional(s, year, loc)
+	return t, rest, ok
+}
+
+// readTraditional also says whether the stamp has a year.
+func readTraditional(s string, year int, loc *time.Location) (t time.Time, rest string, has, ok bool) {
 	month := time.Month(1)
 	for month <= 12 && months[3*month-3:3*month] != s[:3] {
 		month++
 	}
 	if month > 12 || s[3] != ' ' {
-		return time.Time{}, s, false
+		return time.Time{}, s, false, false
 	}
 	rest = strings.TrimLeft(s[4:], " ")
 	day, n := number(rest)
 	if n == 0 || n > 2 || day < 1 || day > 31 || n >= len(rest) || rest[n] != ' ' {
-		return time.Time{}, s, false
+		return time.Time{}, s, false, false
 	}
 	rest = strings.TrimLeft(rest[n:], " ")
 	if v, n := number(rest); n == 4 && n < len(rest) && rest[n] == ' ' && v > 1970 {
-		year, rest = v, strings.TrimLeft(rest[n:], " ")
+		year, has, rest = v, true, strings.TrimLeft(rest[n:], " ")
 	}
 	h, m, sec, nano, after, ok := cutClock(rest)
 	if !ok {
-		return time.Time{}, s, false
+		return time.Time{}, s, false, false
 	}
 	if year == 0 {
 		year = latestYear(month, day)
 	}
-	return time.Date(year, month, day, h, m, sec, nano, loc), after, true
+	return time.Date(year, month, day, h, m, sec, nano, loc), after, has, true
 }
 
 // latestYear gives the year that puts the day into the past, or at most one day

@@ -3,7 +3,6 @@ package maillog
 import (
 	"strings"
 
-	"github.com/postroad/postroad/event"
 	"github.com/postroad/postroad/mail"
 )
 
@@ -25,7 +24,7 @@ func refusal(l *Line, s string) bool {
 		return false
 	}
 	s = s[i+2:]
-	a := &event.Attempt{}
+	a := l.begin()
 	l.Attempt, l.Kind, l.Direction, l.Status = a, KindRefusal, Inbound, action
 	phase, client, ok := strings.Cut(s, " from ")
 	if strings.HasPrefix(s, "header ") || strings.HasPrefix(s, "body ") || strings.HasPrefix(s, "mime-header ") {

@@ -1,0 +1,341 @@
+package maillog
+
+import (
+	"bytes"
+	"errors"
+	"hash/maphash"
+	"io"
+	"strings"
+	"time"
+	"unsafe"
+
+	"github.com/postroad/postroad/event"
+)
+
+// ReaderOptions is what a [Reader] has to know beside the text.
+type ReaderOptions struct {
+	// Year is the year in which the file begins, for stamps without one. 0: it
+	// follows from Modified, which the last line does not lie behind.
+	Year     int
+	Zone     *time.Location // of stamps without one; nil for UTC
+	Modified time.Time      // of the file; zero if not known
+	Now      time.Time      // no line lies more than two days behind it; zero for the clock's
+	// At and Size give the file a second way in, so that the years it spans can be
+	// counted before the first line is placed. Without them (a pipe, a compressed
+	// file) only the beginning is looked at: where a file spans several years the
+	// first may come out a year too late. That is said with event.SkipStamp for
+	// the line that gives it away, and the lines after it are right.
+	At   io.ReaderAt
+	Size int64
+	// Skip is told of every line that is left out (counted from 1), and of a file
+	// that is no log (line 0). May be nil.
+	Skip func(line int64, why event.Skip)
+	// Join remembers messages from file to file; nil for one of its own.
+	Join *Join
+}
+
+// Reader reads one log file. It needs memory for a block of text, whatever the
+// file holds.
+type Reader struct {
+	o      ReaderOptions
+	cal    calendar
+	cut    stamp
+	join   *Join
+	lines  *lines
+	visit  func(*Line, []byte) error
+	now    int64 // Unix seconds; no stamp is more than ahead behind it
+	n      int64 // the line
+	logs   int64 // lines that have the shape of a log's
+	fails  bool  // a stream whose first year was guessed too late was told of
+	l      Line
+	room   room
+	host   string // of the last line
+	hosted uint64 // ... hashed
+	wait   waiting
+}
+
+// NewReader makes a reader of one file.
+func NewReader(r io.Reader, o ReaderOptions) *Reader {
+	if o.Zone == nil {
+		o.Zone = time.UTC
+	}
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
+	if o.Join == nil {
+		o.Join = NewJoin()
+	}
+	if o.Skip == nil {
+		o.Skip = func(int64, event.Skip) {}
+	}
+	rd := &Reader{o: o, join: o.Join, lines: &lines{src: r}, now: o.Now.Unix()}
+	end := o.Now
+	if m := o.Modified; !m.IsZero() && m.Year() >= firstYear && m.Before(end) {
+		end = m
+	}
+	rd.cal = calendar{zone: o.Zone, latest: end.Unix() + slack}
+	rd.cut = rd.cal.cut
+	return rd
+}
+
+// view gives bytes as a string without a copy: the string is good as long as the
+// bytes do not change.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// Each reads the file to its end and calls visit for each delivery, session,
+// refusal and expiry. The line, its attempt, all their strings and raw (without
+// its line end) are good only during the call. An error of visit or of the file
+// ends the reading and is returned.
+func (r *Reader) Each(visit func(l *Line, raw []byte) error) error {
+	r.visit = visit
+	if err := r.lines.fill(); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	r.begin()
+	for {
+		b, state := r.lines.next()
+		if state == lineEnd {
+			break
+		}
+		r.n++
+		switch state {
+		case lineLong:
+			r.o.Skip(r.n, event.SkipLong)
+			continue
+		case lineBinary:
+			r.o.Skip(r.n, event.SkipBinary)
+			continue
+		}
+		if err := r.line(b, state == lineCut); err != nil {
+			return err
+		}
+	}
+	if err := r.release(0); err != nil {
+		return err
+	}
+	if err := r.lines.err; err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	switch {
+	case r.n == 0:
+		r.o.Skip(0, event.SkipEmpty)
+	case r.logs == 0:
+		r.o.Skip(0, event.SkipUnknown)
+	}
+	return nil
+}
+
+// begin finds the year of the first stamp.
+func (r *Reader) begin() {
+	if r.o.Year != 0 {
+		r.cal.first, r.cal.fixed = r.o.Year, true
+		return
+	}
+	r.cal.first = r.firstYear()
+}
+
+// head is a line without what stands in front of the message.
+type head struct {
+	prefix
+	bare bool // no queue id, and a tag of Postfix: only a session is of interest
+}
+
+// line reads one line.
+func (r *Reader) line(b []byte, cutShort bool) error {
+	for len(b) > 0 && b[len(b)-1] <= ' ' {
+		b = b[:len(b)-1]
+	}
+	s := view(b)
+	if s == "" {
+		return nil
+	}
+	if len(s) < 12 {
+		r.o.Skip(r.n, event.SkipUnknown)
+		return nil
+	}
+	if s[0] <= ' ' {
+		s = trim(s)
+	}
+	if s != "" && s[0] == '{' {
+		return r.json(s, b)
+	}
+	var p prefix
+	if !r.head(s, &p) {
+		p = cutPrefix(s, r.cut)
+	}
+	if !p.time.IsZero() {
+		if unix := p.time.Unix(); unix > r.now+ahead || unix < firstUnix {
+			r.logs++
+			r.o.Skip(r.n, event.SkipStamp)
+			return nil
+		}
+		if r.cal.late && !r.fails {
+			r.fails = true
+			if r.o.At == nil {
+				r.o.Skip(r.n, event.SkipStamp)
+			}
+		}
+	}
+	return r.message(&p, b, cutShort)
+}
+
+// firstUnix is the beginning of firstYear.
+const firstUnix = 788918400
+
+// head reads "stamp host tag[pid]: message", which is what almost all lines look
+// like. ok is false for all others: they are read at leisure.
+func (r *Reader) head(s string, p *prefix) bool {
+	t, rest, ok := r.cal.cut(s)
+	if !ok {
+		return false
+	}
+	i := 0
+	if n := len(r.host); n > 0 && len(rest) > n && rest[n] == ' ' && rest[:n] == r.host {
+		i = n
+	} else {
+		i = strings.IndexByte(rest, ' ')
+		if i <= 0 || !r.newHost(rest[:i]) {
+			return false
+		}
+	}
+	tag := rest[i+1:]
+	n := min(len(tag), 100)
+	open := strings.IndexByte(tag[:n], '[')
+	if open <= 0 || strings.IndexByte(tag[:open], ' ') >= 0 {
+		return false
+	}
+	pid, k := number(tag[open+1:])
+	end := open + 1 + k
+	if k == 0 || end+3 > len(tag) || tag[end:end+3] != "]: " {
+		return false
+	}
+	p.time, p.host, p.tag, p.pid = t, r.host, tag[:open], pid
+	p.rest = tag[end+3:]
+	if p.rest != "" && (p.rest[0] == ' ' || p.rest[0] == '[') {
+		return false
+	}
+	return true
+}
+
+// newHost takes a word for the name of the host.
+func (r *Reader) newHost(s string) bool {
+	if s[len(s)-1] == ':' || s[0] == '<' || isLevel(s) || strings.IndexByte(s, '=') >= 0 || strings.IndexByte(s, '<') >= 0 {
+		return false
+	}
+	if _, _, again := cutTime(s, firstYear, time.UTC); again {
+		return false
+	}
+	r.host = strings.Clone(s)
+	r.hosted = maphash.String(r.join.seed, r.host)
+	return true
+}
+
+// json reads journald's export, the wrapper of a container engine, KumoMTA.
+func (r *Reader) json(s string, raw []byte) error {
+	l, ok := parseJSON(s, r.cut)
+	if !ok {
+		r.o.Skip(r.n, event.SkipUnknown)
+		return nil
+	}
+	r.logs++
+	l.Origin.Grade = event.GradeLog
+	return r.visit(&l, raw)
+}
+
+// message sorts the messages of a log: what belongs to the join, what is a
+// result, and all the rest.
+func (r *Reader) message(p *prefix, raw []byte, cutShort bool) error {
+	r.l = Line{Time: p.time, Host: p.host, Service: p.tag, PID: p.pid, room: &r.room}
+	l := &r.l
+	if !parseMessage(l, *p, r.cut) {
+		return nil
+	}
+	l.Origin.Host, l.Origin.Grade = l.Host, event.GradeLog
+	if l.Direction == "" {
+		l.Direction = Outbound
+	}
+	finish(l.Attempt, l)
+	return r.visit(l, raw)
+}
+
+// waiting are deliveries that wait for the Message-ID.
+type waiting struct{}
+
+func (r *Reader) release(int64) error { return nil }
+
+// lines cuts a stream into lines.
+type lines struct {
+	src   io.Reader
+	buf   []byte
+	block []byte // what of buf is read and not given out
+	err   error
+	long  bool // inside a line that is too long
+}
+
+type lineState uint8
+
+const (
+	lineWhole lineState = iota
+	lineCut             // the last, without a line end
+	lineLong
+	lineBinary
+	lineEnd
+)
+
+const blockSize = 256 << 10
+
+// fill reads more behind what is left.
+func (l *lines) fill() error {
+	if l.err != nil {
+		return l.err
+	}
+	if l.buf == nil {
+		l.buf = make([]byte, blockSize)
+	}
+	n := copy(l.buf, l.block)
+	for n < len(l.buf) && l.err == nil {
+		var k int
+		k, l.err = l.src.Read(l.buf[n:])
+		n += k
+		if k > 0 {
+			break
+		}
+	}
+	l.block = l.buf[:n]
+	return l.err
+}
+
+// next gives the next line without its line end.
+func (l *lines) next() ([]byte, lineState) {
+	for {
+		if i := bytes.IndexByte(l.block, '\n'); i >= 0 {
+			b := l.block[:i]
+			l.block = l.block[i+1:]
+			if l.long {
+				l.long = false
+				return nil, lineLong
+			}
+			if len(b) > MaxLine {
+				return nil, lineLong
+			}
+			return b, lineWhole
+		}
+		if len(l.block) > MaxLine {
+			l.long = true
+			l.block = nil
+		}
+		if l.err != nil {
+			b := l.block
+			l.block = nil
+			switch {
+			case l.long:
+				l.long = false
+				return nil, lineLong
+			case len(b) == 0:
+				return nil, lineEnd
+			}
+			return b, lineCut
+		}
+		_ = l.fill() // kept in l.err
+	}
+}

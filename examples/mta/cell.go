@@ -14,6 +14,12 @@ type Options struct {
 	Deps string              // as [Find] gives it
 	Host string              // the machine's name, "mail.contoso.example"
 	Zone map[string][]string // the whole of DNS, see [ServeDNS]
+	// Clock is the servers' time, nil for the machine's; Local is their zone as the
+	// environment variable TZ has it, "" for UTC.
+	Clock *Clock
+	Local string
+	// Syslog takes what they log, nil if they write files themselves.
+	Syslog *Syslog
 }
 
 // Address is where the cell's mail servers send from.

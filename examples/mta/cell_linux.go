@@ -21,13 +21,15 @@ import (
 // Cell is a closed place for mail servers. Its methods may be called from any
 // goroutine; what runs in it ends with [Cell.Close].
 type Cell struct {
-	dir    string // on our side: etc, spool, log, mail
+	dir    string // on our side: etc, spool, log, mail, dev
 	deps   string
 	init   *exec.Cmd
 	alive  io.Closer         // standard input of the first process: its lifeline
 	work   chan func() error // run on the thread that lives in the cell's network
 	result chan error
 	closes []io.Closer
+	env    []string // all that the servers learn of ours: nothing
+	syslog *Syslog
 }
 
 // networks are those for documentation (RFC 5737); every address in them is
@@ -50,6 +52,9 @@ func Open(ctx context.Context, o Options) (*Cell, error) {
 
 func (c *Cell) open(ctx context.Context, o Options) error {
 	if err := c.furnish(o.Host); err != nil {
+		return err
+	}
+	if err := c.arrange(o); err != nil {
 		return err
 	}
 	entered := make(chan error)
@@ -105,12 +110,15 @@ func (c *Cell) start(ctx context.Context, host string) error {
 mount --make-rprivate /
 mount --bind "$0/etc" /etc
 for d in spool log mail; do mount --bind "$0/$d" /var/$d; done
+for f in null zero random urandom; do : >"$0/dev/$f"; mount --bind /dev/$f "$0/dev/$f"; done
+mount -t tmpfs -o mode=1777 tmpfs "$0/dev/shm"
+mount --rbind "$0/dev" /dev
 mount -t proc proc /proc
 echo "$1" >/proc/sys/kernel/hostname
 echo ready
 cat >/dev/null`
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", script, c.dir, host)
-	cmd.Env = environment
+	cmd.Env = environment("UTC")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 	}
@@ -137,8 +145,28 @@ cat >/dev/null`
 	return nil
 }
 
-// environment is all that the servers learn of ours: nothing.
-var environment = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "TZ=UTC"}
+func environment(zone string) []string {
+	return []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "TZ=" + zone}
+}
+
+// arrange sets the servers' clock and log.
+func (c *Cell) arrange(o Options) error {
+	if o.Local == "" {
+		o.Local = "UTC"
+	}
+	c.env = environment(o.Local)
+	if o.Clock != nil {
+		more, err := o.Clock.settle(o.Deps, c.Path("etc/clock"), "/etc/clock")
+		if err != nil {
+			return err
+		}
+		c.env = append(c.env, more...)
+	}
+	if o.Syslog != nil {
+		return c.log(o.Syslog, o.Clock)
+	}
+	return nil
+}
 
 // furnish writes the directories that are mounted over the machine's.
 func (c *Cell) furnish(host string) error {
@@ -146,7 +174,7 @@ func (c *Cell) furnish(host string) error {
 	if err := os.Chmod(c.dir, 0o755); err != nil {
 		return err
 	}
-	for _, d := range []string{"etc", "spool", "log", "mail"} {
+	for _, d := range []string{"etc", "spool", "log", "mail", "dev", "dev/shm"} {
 		if err := os.Mkdir(filepath.Join(c.dir, d), 0o755); err != nil {
 			return err
 		}
@@ -186,7 +214,7 @@ func (c *Cell) furnish(host string) error {
 }
 
 // Path gives the place on our side of a file in the cell: its first element is
-// etc, spool, log or mail.
+// etc, spool, log, mail or dev.
 func (c *Cell) Path(name string) string { return filepath.Join(c.dir, filepath.FromSlash(name)) }
 
 // WriteFile writes a file of the cell and the directories on the way to it.
@@ -268,7 +296,7 @@ func (c *Cell) Command(ctx context.Context, name string, args ...string) *exec.C
 	all := append([]string{"--target", strconv.Itoa(c.init.Process.Pid),
 		"--mount", "--uts", "--ipc", "--net", "--pid", "--", name}, args...)
 	cmd := exec.CommandContext(ctx, "nsenter", all...)
-	cmd.Env = environment
+	cmd.Env = c.env
 	cmd.WaitDelay = time.Second // a daemon may keep our pipes open
 	return cmd
 }
@@ -331,7 +359,11 @@ func raiseLoopback() error {
 			return err
 		}
 	}
-	return nil
+	// Postfix listens only at addresses that an interface has by name.
+	if err := setAddress(fd, syscall.SIOCSIFADDR, "lo:own", net.ParseIP(Address)); err != nil {
+		return err
+	}
+	return setAddress(fd, syscall.SIOCSIFNETMASK, "lo:own", net.IPv4(255, 255, 255, 255))
 }
 
 type ifreq struct {

@@ -4,12 +4,18 @@ package mta
 
 import (
 	"context"
+	"io"
 	"net"
 	"os/exec"
 )
 
 // Cell is a closed place for mail servers; there is none without Linux.
-type Cell struct{ deps string }
+type Cell struct {
+	deps   string
+	env    []string
+	syslog *Syslog
+	closes []io.Closer
+}
 
 // Open says that there is no cell here.
 func Open(context.Context, Options) (*Cell, error) { return nil, ErrUnavailable }

@@ -45,4 +45,5 @@ const (
 	postfixSbin = "postfix/usr/sbin"
 	postfixLib  = "postfix/usr/lib/postfix/sbin"
 	eximSbin    = "exim/usr/sbin"
+	fakeTime    = "faketime/usr/lib/*/faketime/libfaketime.so.1"
 )

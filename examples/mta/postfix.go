@@ -65,6 +65,9 @@ func StartPostfix(ctx context.Context, c *Cell, o Setup) (*Postfix, error) {
 		"biff":                    "no",
 		"notify_classes":          "",
 	}
+	// Its first process forgets the environment but for these.
+	keep := strings.Join(c.env, " ")
+	main["import_environment"], main["export_environment"] = keep, keep
 	maps.Copy(main, o.Main)
 	p := &Postfix{cell: c, sbin: filepath.Join(c.deps, postfixSbin)}
 	err := errors.Join(
@@ -166,6 +169,11 @@ func (p *Postfix) Flush(ctx context.Context) error {
 // Queue gives what "postqueue -p" shows.
 func (p *Postfix) Queue(ctx context.Context) (string, error) {
 	return p.cell.Run(ctx, "", filepath.Join(p.sbin, "postqueue"), "-p")
+}
+
+// QueueJSON gives what "postqueue -j" shows: a line for each message.
+func (p *Postfix) QueueJSON(ctx context.Context) (string, error) {
+	return p.cell.Run(ctx, "", filepath.Join(p.sbin, "postqueue"), "-j")
 }
 
 // Version of this Postfix.

@@ -25,6 +25,9 @@ type Receiver struct {
 	Extensions []string // of the reply to EHLO, without STARTTLS: "SIZE 1000", "PIPELINING", "DSN"
 	TLS        bool     // offers STARTTLS, with a certificate that it has made itself
 	Script     Script
+	// Decide, if given, is asked before the script, for receivers that answer
+	// otherwise at another time; false leaves it to the script. Of any goroutine.
+	Decide func(stage, address string) (Answer, bool)
 }
 
 // Script says what is answered where it is not the ordinary answer. A key is a
@@ -87,10 +90,7 @@ type session struct {
 // say gives the scripted answer for the stage, or the ordinary one, and whether
 // the session goes on and the client's wish was granted.
 func (s *session) say(stage, address, ordinary string) (more, granted bool) {
-	a, ok := s.receiver.Script[stage+" "+strings.ToLower(address)]
-	if !ok {
-		a, ok = s.receiver.Script[stage]
-	}
+	a, ok := s.receiver.answer(stage, address)
 	if a.Hold > 0 {
 		s.hold(a.Hold)
 	}
@@ -104,6 +104,20 @@ func (s *session) say(stage, address, ordinary string) (more, granted bool) {
 		}
 	}
 	return !a.Cut, reply != "" && (reply[0] == '2' || reply[0] == '3')
+}
+
+func (r *Receiver) answer(stage, address string) (Answer, bool) {
+	address = strings.ToLower(address)
+	if r.Decide != nil {
+		if a, ok := r.Decide(stage, address); ok {
+			return a, true
+		}
+	}
+	if a, ok := r.Script[stage+" "+address]; ok {
+		return a, true
+	}
+	a, ok := r.Script[stage]
+	return a, ok
 }
 
 // hold waits until the client loses patience, at most for d.
@@ -175,7 +189,7 @@ func (s *session) startTLS() bool {
 	if !more || !granted {
 		return more
 	}
-	if a, ok := s.receiver.Script["tls"]; ok {
+	if a, ok := s.receiver.answer("tls", ""); ok {
 		if a.Hold > 0 {
 			s.hold(a.Hold)
 		}

@@ -36,7 +36,7 @@ func (p *Printer) Print(a *Answer, title string) error {
 	}
 	p.wrote = true
 	if title != "" {
-		p.b.WriteString(p.bold(clean(title)) + "\n\n")
+		p.b.WriteString(p.bold(Clean(title)) + "\n\n")
 	}
 	switch a.Kind {
 	case KindUnknown:
@@ -73,7 +73,7 @@ func (p *Printer) PrintUnknown(u *diagnose.Unknown) error {
 	p.b.Reset()
 	p.b.WriteString("\n\n" + p.bold(p.text("unknown.title", nil)) + "\n")
 	for _, t := range list[:min(len(list), maxUnknown)] {
-		p.hang("  "+p.Texts.Number(int(t.Count))+"  ", shorten(t.Template, maxQuote))
+		p.hang("  "+p.Texts.Number(int(t.Count))+"  ", Shorten(t.Template, maxQuote))
 	}
 	if n := len(list) - maxUnknown; n > 0 {
 		p.hang("  ", p.Texts.Count("more", n, nil))
@@ -157,7 +157,7 @@ func (p *Printer) result(a *Answer, g []*Result) {
 			[2]string{"retry", p.text("retry."+string(r.Diagnosis.Retry), nil)})
 	}
 	if !r.at.IsZero() && a.Kind != KindReply {
-		rows = append(rows, [2]string{"when", stamp(r.at)})
+		rows = append(rows, [2]string{"when", Stamp(r.at)})
 	}
 	rows = append(rows, [2]string{"about", p.about(a)}, [2]string{"known", a.ground})
 	p.rows(rows)
@@ -331,10 +331,10 @@ func replyText(l Link) string {
 	return strings.Join(append(parts, l.Text), " ")
 }
 
-func quote(s string) string { return shorten(s, maxQuote) }
+func quote(s string) string { return Shorten(s, maxQuote) }
 
-// shorten cuts a text after n bytes, at a rune.
-func shorten(s string, n int) string {
+// Shorten puts a text on one line and cuts it after n bytes, at a rune.
+func Shorten(s string, n int) string {
 	s = oneLine(s)
 	if len(s) <= n {
 		return s
@@ -346,9 +346,9 @@ func shorten(s string, n int) string {
 	return s[:cut] + " ..."
 }
 
-// clean takes control characters out of what is quoted from evidence: it must
+// Clean takes control characters out of what is quoted from evidence: it must
 // not be able to write to the reader's terminal as we do.
-func clean(s string) string {
+func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\n' && r != '\t' || r == 0x7f || 0x80 <= r && r < 0xa0 ||
 			0x202a <= r && r <= 0x202e || 0x2066 <= r && r <= 0x2069 {
@@ -496,16 +496,16 @@ func sameRefusal(x, y *Result) bool {
 // innermost is the reply that decided, in a few words.
 func innermost(r *Result) string {
 	if r.Diagnosis == nil || len(r.Diagnosis.Chain) == 0 {
-		return shorten(r.Text, maxTallyQuote)
+		return Shorten(r.Text, maxTallyQuote)
 	}
-	return shorten(replyText(r.Diagnosis.Chain[len(r.Diagnosis.Chain)-1]), maxTallyQuote)
+	return Shorten(replyText(r.Diagnosis.Chain[len(r.Diagnosis.Chain)-1]), maxTallyQuote)
 }
 
 // maxTallyQuote bounds a reply in a table.
 const maxTallyQuote = 120
 
-// stamp writes a time so that it cannot be misread: date, time, zone.
-func stamp(t time.Time) string { return t.Format("2006-01-02 15:04:05 -07:00") }
+// Stamp writes a time so that it cannot be misread: date, time, zone.
+func Stamp(t time.Time) string { return t.Format("2006-01-02 15:04:05 -07:00") }
 
 // para prints a paragraph.
 func (p *Printer) para(s string) { p.hang("", s) }
@@ -517,7 +517,7 @@ func breaks(r rune) bool { return r == ' ' || r == '\n' || r == '\t' }
 // hang prints a text behind a prefix, wrapped with a hanging indent. Everything
 // from evidence passes here, so that here it is cleaned.
 func (p *Printer) hang(prefix, s string) {
-	p.b.WriteString(Wrap(prefix, clean(s), p.width()) + "\n")
+	p.b.WriteString(Wrap(prefix, Clean(s), p.width()) + "\n")
 }
 
 // Wrap breaks a paragraph behind a prefix into lines of width columns, with a

@@ -109,7 +109,7 @@ func (x *Explainer) fate(r *Result) string {
 		return x.Texts.Text(key+".cause", nil) // trying alone does not help
 	}
 	if r.Action == mail.ActionDelayed && !r.until.IsZero() {
-		return x.Texts.Text(key+".until", lang.Args{"Until": stamp(r.until)})
+		return x.Texts.Text(key+".until", lang.Args{"Until": Stamp(r.until)})
 	}
 	return x.Texts.Text(key, nil)
 }

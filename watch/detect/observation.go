@@ -23,6 +23,11 @@ type Observation struct {
 	// retries share it. Recipient is the identity of the mailbox.
 	Message, Recipient uint64
 
+	// Mail is the identity of the message whatever its recipients, 0 where not
+	// known: one mail that fails for thirty recipients at once is one piece of
+	// evidence and a little more.
+	Mail uint64
+
 	Provider        ID // who receives
 	Address         ID // their address that was reached or tried (or their host where only that is known)
 	Source          ID // our address or host that made the attempt

@@ -1,0 +1,366 @@
+package detect
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/postroad/postroad/mail"
+)
+
+const (
+	hold     = 30 * minute // health that recovery needs at least
+	watchOn  = 14 * day    // a trouble that comes back within is the same one
+	silence  = 2 * day     // without a failure, while nothing is tried
+	blip     = hour        // what is over sooner may be ordinary life of a busy stream
+	noBefore = 20          // messages of ordinary life below which there is no before
+	mostRoom = 3.0
+)
+
+// track is an incident and what is needed to see its end.
+type track struct {
+	Incident
+	line    line
+	classes map[mail.Class]int64 // failed messages by class
+
+	bad, good float64 // share of failures in the incident, and after it
+	trials    float64
+	fails     float64
+	run       float64 // evidence that it is over
+	runFrom   int64
+	lastFail  int64
+	gap       float64 // mean time between failed messages
+	height    float64 // of the evidence when it was detected
+}
+
+// within reports whether the observation belongs to what the incident is bound to.
+func (t *track) within(o *Observation) bool {
+	switch t.Scope {
+	case ScopeAddress:
+		return o.Address == t.Target
+	case ScopeSource:
+		return o.Source == t.Target
+	case ScopeSender:
+		return o.SenderDomain == t.Target
+	}
+	return true
+}
+
+func (t *track) span() *Span { return &t.Spans[len(t.Spans)-1] }
+
+// report gives the incident as it stands.
+func (t *track) report() Incident {
+	i := t.Incident
+	i.Spans = slices.Clone(t.Spans)
+	i.Contributing = nil
+	type counted struct {
+		class mail.Class
+		n     int64
+	}
+	var all []counted
+	for c, n := range t.classes {
+		all = append(all, counted{c, n})
+	}
+	slices.SortFunc(all, func(a, b counted) int {
+		return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.class, b.class))
+	})
+	for _, c := range all {
+		switch {
+		case lineOf(c.class) == lineUnclear && len(all) > 1:
+		case i.Class == "":
+			i.Class = c.class
+		case c.n*10 >= all[0].n && c.n >= 2:
+			i.Contributing = append(i.Contributing, c.class)
+		}
+	}
+	return i
+}
+
+// weigh adds one failed message to the evidence and opens an incident where it suffices.
+func (d *Detector) weigh(p *provider, l line, o *Observation, weight float64) {
+	e := p.lines[l]
+	if e == nil {
+		e = &evidence{line: l, born: p.first, agedAt: d.now, tailAt: d.now, last: d.now, at: 0}
+		p.lines[l] = e
+	}
+	r := e.ratios()
+	f := failure{time: min(o.Time, d.now), trial: p.trials, weight: weight, recipient: o.Recipient,
+		sender: o.SenderDomain, address: o.Address, source: o.Source}
+	if f.recipient == 0 {
+		f.recipient = o.Message
+	}
+	g := l.nature().group
+	if t := p.open[g]; t != nil {
+		t.failed(o, d.now)
+		if t.within(o) {
+			t.broke(d.now)
+			return
+		}
+	}
+	e.age(&r, d.now, p.trials-1)
+	r = e.ratios()
+	e.at = p.trials
+	e.add(&r, f)
+	e.letter = o.Mail
+	d.weighUnit(p, e, &r, o, ScopeAddress, o.Address, &p.addresses, weight)
+	d.weighUnit(p, e, &r, o, ScopeSource, o.Source, &p.sources, weight)
+	if scope, target, k, height, ok := d.sufficient(p, e, &r); ok {
+		d.open(p, e, &r, scope, target, k, height, o)
+	}
+}
+
+// weighUnit keeps the case against one address or source.
+func (d *Detector) weighUnit(p *provider, e *evidence, r *ratios, o *Observation, s Scope, id ID, u *units, weight float64) {
+	if id == 0 || len(u.ids) < 2 {
+		return
+	}
+	i := slices.IndexFunc(e.units, func(x unitEvidence) bool { return x.scope == s && x.id == id })
+	n := u.count(id)
+	if i < 0 {
+		if len(e.units) >= 2*maxUnits {
+			return
+		}
+		e.units = append(e.units, unitEvidence{scope: s, id: id, at: n, last: d.now})
+		i = len(e.units) - 1
+	}
+	x := &e.units[i]
+	if n > 0 && n-1 > x.at {
+		drain(&x.sum, r, &x.last, d.now, n-1-x.at)
+	} else {
+		drain(&x.sum, r, &x.last, d.now, 0)
+	}
+	x.at = n
+	if x.sum == ([grid]float64{}) {
+		x.count = 0
+	}
+	x.count++
+	for k := range x.sum {
+		x.sum[k] += weight * r.fail[k]
+	}
+}
+
+// sufficient decides whether the evidence makes an incident, and of what.
+func (d *Detector) sufficient(p *provider, e *evidence, r *ratios) (s Scope, target ID, k int, height float64, ok bool) {
+	n := e.line.nature()
+	if e.count < int64(n.messages) {
+		return
+	}
+	h := e.threshold(r, d.now, p.aYear(d.now))
+	hosts := e.recipients()
+	if p.delivered < 5 { // nothing to compare with: different recipients must agree
+		need := 7
+		switch {
+		case d.delivered == 0:
+			need = 4
+		case e.line == lineDNS || e.line == lineRecipient:
+			need = 12
+		}
+		e.peak = max(e.peak, 0)
+		if hosts < min(need, 7) || d.agree(e) < float64(need)-0.5 {
+			return
+		}
+		return ScopeAll, 0, grid - 1, slices.Max(e.sum[:]), true
+	}
+	if p.trials < 100 {
+		h += 2
+	}
+	if hosts < n.hosts {
+		return
+	}
+	k = argmax(e.sum[:])
+	if e.sum[k] >= h {
+		s, target = e.bound(p)
+		return s, target, k, e.sum[k], true
+	}
+	more := 1 + math.Log(float64(max(len(e.units), 2)))
+	for i := range e.units {
+		x := &e.units[i]
+		if x.count < int64(n.messages) {
+			continue
+		}
+		if k = argmax(x.sum[:]); x.sum[k] >= h+more {
+			return x.scope, x.id, k, x.sum[k], true
+		}
+	}
+	return
+}
+
+// agree weighs how many different recipients' mail failed lately.
+func (d *Detector) agree(e *evidence) float64 {
+	sum := 0.0
+	for i := range e.ring {
+		f := &e.ring[i]
+		if !e.knows(f.recipient, i) {
+			sum += min(1, 2*f.weight) * math.Exp2(-float64(d.now-f.time)/float64(4*day))
+		}
+	}
+	return sum
+}
+
+func argmax(s []float64) int {
+	best := 0
+	for i := range s {
+		if s[i] > s[best] {
+			best = i
+		}
+	}
+	return best
+}
+
+// bound tells whether all failures of the excursion share an address or a
+// source while the provider's mail went by others as well.
+func (e *evidence) bound(p *provider) (Scope, ID) {
+	first := &e.ring[0]
+	address, source := first.address, first.source
+	for i := range e.ring {
+		if e.ring[i].address != address {
+			address = 0
+		}
+		if e.ring[i].source != source {
+			source = 0
+		}
+	}
+	if n := p.addresses.count(address); address != 0 && len(p.addresses.ids) > 1 && n*10 < p.trials*7 {
+		return ScopeAddress, address
+	}
+	if n := p.sources.count(source); source != 0 && len(p.sources.ids) > 1 && n*10 < p.trials*7 {
+		return ScopeSource, source
+	}
+	return ScopeAll, 0
+}
+
+// open begins an incident, or the next span of one that came back.
+func (d *Detector) open(p *provider, e *evidence, r *ratios, s Scope, target ID, k int, height float64, o *Observation) {
+	g := e.line.nature().group
+	var match func(*failure) bool
+	switch s {
+	case ScopeAddress:
+		match = func(f *failure) bool { return f.address == target }
+	case ScopeSource:
+		match = func(f *failure) bool { return f.source == target }
+	}
+	began, n := e.began(r, k, match)
+	before := p.trials - min(uint64(e.count), p.trials)
+	span := Span{Began: min(began, d.now), Detected: d.now, Sufficed: n}
+	t := p.open[g]
+	if t != nil { // of another scope: it is wider than it seemed
+		t.Scope, t.Target = ScopeAll, 0
+		e.forgive(p.trials)
+		return
+	}
+	if t = p.closed[g]; t != nil && d.now-t.span().Recovered <= watchOn {
+		p.closed[g] = nil
+		span.Began = max(span.Began, t.span().Ended)
+		t.Spans = append(t.Spans, span)
+		t.line = e.line
+		if t.Scope != s || t.Target != target {
+			t.Scope, t.Target = ScopeAll, 0
+		}
+	} else {
+		t = &track{line: e.line, classes: map[mail.Class]int64{}}
+		t.Number = len(d.incidents) + 1
+		t.Provider, t.Scope, t.Target, t.group = p.id, s, target, g
+		t.Spans = []Span{span}
+		t.Ordinary, t.OrdinaryOf = r.ordinary, int64(before)
+		t.Concordance = before < noBefore
+		if len(d.incidents) < d.options.Incidents {
+			d.incidents = append(d.incidents, t)
+		} else {
+			d.dropped++
+		}
+	}
+	t.height = height
+	t.good = r.ordinary
+	t.trials, t.fails, t.run, t.runFrom = 0, 0, 0, 0
+	first := n
+	t.fails = float64(first)
+	t.trials = max(float64(first)/r.share[k], float64(first))
+	t.lastFail = d.now
+	t.gap = float64(d.now-began) / float64(max(n-1, 1))
+	t.Failed += n
+	t.classes[o.Class] += n
+	t.judge()
+	p.open[g] = t
+	p.watched = true
+	d.live = append(d.live, t)
+	e.forgive(p.trials)
+}
+
+// judge sets the shares that recovery is tested between.
+func (t *track) judge() {
+	inc := t.fails / max(t.trials, 1)
+	t.bad = min(max(0.8*inc, 0.05, 3*t.good), 0.9)
+	t.good = min(t.good, t.bad/3)
+}
+
+// failed counts a new failed message.
+func (t *track) failed(o *Observation, now int64) {
+	t.Failed++
+	t.classes[o.Class]++
+}
+
+// broke takes a failed message of the incident into the case for its end.
+func (t *track) broke(now int64) {
+	t.fails++
+	t.trials++
+	t.gap += 0.1 * (float64(now-t.lastFail) - t.gap)
+	t.lastFail = now
+	t.run = max(0, t.run-math.Log(t.bad/t.good))
+	t.judge()
+}
+
+// worked takes a delivery.
+func (d *Detector) worked(p *provider, t *track) {
+	if t.run == 0 {
+		t.runFrom = d.now
+	}
+	t.trials++
+	t.run += math.Log((1 - t.good) / (1 - t.bad))
+	d.recover(p, t)
+}
+
+// recover ends a span where enough went well for long enough.
+func (d *Detector) recover(p *provider, t *track) {
+	aDay := p.aYear(d.now) / 365
+	if t.run >= 4.5+math.Log(1+aDay*t.bad/2) && d.now-t.runFrom >= hold {
+		d.end(p, t, max(t.runFrom, t.span().Detected))
+	}
+}
+
+// end closes the open span.
+func (d *Detector) end(p *provider, t *track, at int64) {
+	s := t.span()
+	s.Ended, s.Recovered = max(at, s.Detected), d.now
+	p.open[t.group], p.closed[t.group] = nil, t
+	p.watched = slices.ContainsFunc(p.open[:], func(t *track) bool { return t != nil })
+	d.live = slices.DeleteFunc(d.live, func(x *track) bool { return x == t })
+	for l, e := range p.lines {
+		if e == nil || line(l).nature().group != t.group {
+			continue
+		}
+		e.forgive(p.trials)
+		if line(l) == t.line && line(l).nature().bursts && s.Ended-s.Began < blip {
+			e.fadeTail(d.now)
+			e.tailCount++
+			e.tailSum += min(t.height*2, 60)
+		}
+	}
+}
+
+// sweep looks at the open incidents for what time alone decides.
+func (d *Detector) sweep() {
+	d.swept = d.now
+	for i := len(d.live) - 1; i >= 0; i-- {
+		t := d.live[i]
+		p := d.providers[t.Provider]
+		if p == nil {
+			continue
+		}
+		if t.run > 0 {
+			d.recover(p, t)
+		}
+		if t.Open() && float64(d.now-t.lastFail) > max(float64(silence), 8*t.gap) {
+			d.end(p, t, t.lastFail)
+		}
+	}
+}

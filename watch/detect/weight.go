@@ -1,0 +1,102 @@
+package detect
+
+import (
+	"math"
+
+	"github.com/postroad/postroad/mail"
+)
+
+const (
+	confirmGrey  = hour        // a greylisting that a retry so much later does not lift is none
+	confirmOther = 10 * minute // the same for temporary failures at a newcomer
+	tempoSlots   = 1 << 13
+	tempoLife    = 10 * day
+	tempoTimes   = 5.0 // working hours are busier than the mean of the week
+	tempoCap     = 1.6 // failures at once that count in full
+)
+
+// tempo knows at which pace a sender domain's mail goes to a provider, so that
+// a burst of one sender which meets a limit is told from a limit that all meet.
+// Pairs share slots by hash; a collision only makes the usual pace larger.
+type tempo struct {
+	slots []pace
+}
+
+type pace struct {
+	first, last int64
+	count       float64 // decayed
+	tokens      float64 // failures that count in full right now
+}
+
+func newTempo() tempo { return tempo{make([]pace, tempoSlots)} }
+
+func (t *tempo) slot(o *Observation) *pace {
+	return &t.slots[mix(uint64(o.Provider)<<32|uint64(o.SenderDomain))%tempoSlots]
+}
+
+func (t *tempo) add(o *Observation, now int64) {
+	s := t.slot(o)
+	s.refill(now)
+	s.count++
+}
+
+func (s *pace) refill(now int64) {
+	if s.first == 0 {
+		s.first, s.last, s.tokens = now, now, tempoCap
+		return
+	}
+	dt := now - s.last
+	if dt < 10*second {
+		return
+	}
+	life := min(max(float64(now-s.first), float64(6*hour)), float64(tempoLife))
+	s.tokens = min(tempoCap, s.tokens+tempoTimes*s.count/life*float64(dt))
+	s.count *= math.Exp(-float64(dt) / float64(tempoLife))
+	s.last = now
+}
+
+func (t *tempo) take(o *Observation, now int64) float64 {
+	s := t.slot(o)
+	s.refill(now)
+	w := min(1, s.tokens)
+	s.tokens -= w
+	return w
+}
+
+// weight says how much evidence one failed message is: 1 where it stands for
+// itself. waits: the message has not counted in full and may do so by a retry.
+func (d *Detector) weight(p *provider, l line, o *Observation, was trace, known bool) (w float64, waits bool) {
+	settled := o.Outcome == mail.Permanent || o.Final
+	late := d.now - was.first
+	w = 1
+	switch {
+	case l == lineGrey && !settled && (!known || late < confirmGrey):
+		return 0, true
+	case p.delivered < newcomer && !settled && (l == lineSystem || l == lineThrottle || l == lineJudged) &&
+		(!known || late < confirmOther):
+		return 0, true
+	}
+	if o.Suspended {
+		w *= 0.5
+	}
+	if e := p.lines[l]; e != nil && e.count > 0 && len(e.ring) > 0 {
+		last := &e.ring[len(e.ring)-1]
+		switch {
+		case o.Mail != 0 && o.Mail == e.letter && d.now-last.time < 6*hour:
+			e.repeat++
+			w *= 0.2 / float64(e.repeat)
+		case d.now-last.time <= second && last.sender == o.SenderDomain && last.source == o.Source:
+			e.repeat++
+			w /= float64(min(e.repeat, 3) + 1)
+		default:
+			e.repeat = 0
+		}
+		if o.Recipient != 0 && e.knows(o.Recipient, len(e.ring)) {
+			w *= 0.3
+		}
+	}
+	if l.nature().bursts {
+		w *= d.tempo.take(o, d.now)
+	}
+	return w, false
+}

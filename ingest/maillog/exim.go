@@ -320,6 +320,8 @@ func (l *Line) eximField(key, value string) {
 	case "C":
 		// Escaped twice: the line ends of the reply, then the quoted string.
 		l.Diagnostic = unescape(unescape(value))
+	case "A", "U", "id":
+		l.taken(key, value)
 	case "QT":
 		a.Delay = spelled(value)
 	case "DT":
@@ -393,4 +395,20 @@ func unescape(s string) string {
 		b.WriteByte(c)
 	}
 	return b.String()
+}
+
+// taken keeps who gave a message to us and its Message-ID. Only a reader of
+// whole logs has a use for them.
+func (l *Line) taken(key, value string) {
+	if l.room == nil {
+		return
+	}
+	switch key {
+	case "A":
+		l.room.login = value
+	case "U":
+		l.room.local = value
+	case "id":
+		l.room.id = value
+	}
 }

@@ -103,6 +103,8 @@ type room struct {
 	attempt event.Attempt
 	tls     event.TLS
 	text    [1]string
+	// Of the line with which Exim takes a message:
+	login, local, id string
 }
 
 // begin gives an empty attempt to fill.

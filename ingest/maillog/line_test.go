@@ -51,6 +51,12 @@ func dump(l Line) string {
 	add("took", l.Took)
 	a := l.Attempt
 	add("queue id", a.QueueID)
+	add("queued as", l.QueuedAs)
+	add("part", l.Part)
+	add("sender", a.Sender)
+	add("message-id", a.MessageID)
+	add("client", strings.TrimSpace(a.Client+" "+a.ClientIP))
+	add("user", a.User)
 	add("sender domain", a.SenderDomain)
 	add("recipient", a.Recipient)
 	add("original", a.OrigRcpt)

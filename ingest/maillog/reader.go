@@ -134,12 +134,6 @@ func (r *Reader) begin() {
 	r.cal.first = r.firstYear()
 }
 
-// head is a line without what stands in front of the message.
-type head struct {
-	prefix
-	bare bool // no queue id, and a tag of Postfix: only a session is of interest
-}
-
 // line reads one line.
 func (r *Reader) line(b []byte, cutShort bool) error {
 	for len(b) > 0 && b[len(b)-1] <= ' ' {
@@ -241,27 +235,6 @@ func (r *Reader) json(s string, raw []byte) error {
 	l.Origin.Grade = event.GradeLog
 	return r.visit(&l, raw)
 }
-
-// message sorts the messages of a log: what belongs to the join, what is a
-// result, and all the rest.
-func (r *Reader) message(p *prefix, raw []byte, cutShort bool) error {
-	r.l = Line{Time: p.time, Host: p.host, Service: p.tag, PID: p.pid, room: &r.room}
-	l := &r.l
-	if !parseMessage(l, *p, r.cut) {
-		return nil
-	}
-	l.Origin.Host, l.Origin.Grade = l.Host, event.GradeLog
-	if l.Direction == "" {
-		l.Direction = Outbound
-	}
-	finish(l.Attempt, l)
-	return r.visit(l, raw)
-}
-
-// waiting are deliveries that wait for the Message-ID.
-type waiting struct{}
-
-func (r *Reader) release(int64) error { return nil }
 
 // lines cuts a stream into lines.
 type lines struct {

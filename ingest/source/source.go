@@ -14,6 +14,7 @@ package source
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -104,8 +105,9 @@ func (s *Stream) note(err error) {
 		return
 	}
 	s.err = err
-	if cancelled(err) {
-		s.stop = err
+	var c *cancel
+	if errors.As(err, &c) {
+		s.stop = c.error
 	}
 }
 

@@ -132,6 +132,8 @@ func cancelled(err error) bool {
 // cancel is the error of the walk's context on its way through the decoders.
 type cancel struct{ error }
 
+func (c *cancel) Unwrap() error { return c.error }
+
 // input is one file on the disk, or a pipe: what the limits count against.
 type input struct {
 	w        *walk
@@ -139,8 +141,10 @@ type input struct {
 	name     string
 	size     int64
 	read     int64 // bytes of it
-	unpacked int64 // bytes that came of it, of all layers
+	unpacked int64 // bytes that the decoders made of it, one behind the other or side by side
+	produced int64 // ... and what archives that pack nothing passed on, or holes that they filled
 	entries  int   // of all its archives
+	spent    bool  // it has unpacked to all that it may
 	progress
 	err error
 }
@@ -156,7 +160,7 @@ func (in *input) Read(p []byte) (int, error) {
 	}
 	n, err := in.r.Read(p)
 	in.read += int64(n)
-	in.advance(in.read)
+	in.advance(in.consumed())
 	if err != nil && err != io.EOF {
 		if ctxErr := in.w.ctx.Err(); ctxErr != nil {
 			err = &cancel{ctxErr}
@@ -168,6 +172,15 @@ func (in *input) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// consumed is how many bytes of the input were read. Entries of an archive may
+// share bytes, which are then read more than once.
+func (in *input) consumed() int64 {
+	if in.size < 0 {
+		return in.read
+	}
+	return min(in.read, in.size)
+}
+
 // layer is what comes out of one decoder, counted.
 type layer struct {
 	in   *input
@@ -175,11 +188,15 @@ type layer struct {
 	name string
 	from int64 // what had been read of the input when the layer began
 	out  int64
+	tar  bool // it takes apart and unpacks nothing, but holes
 	err  error
 }
 
 // Read unpacks, within the limits.
 func (l *layer) Read(p []byte) (int, error) {
+	if l.err == nil && l.in.spent {
+		l.err = &fault{name: l.name, why: event.SkipBomb, err: errUnpacked}
+	}
 	if l.err != nil {
 		return 0, l.err
 	}
@@ -190,7 +207,10 @@ func (l *layer) Read(p []byte) (int, error) {
 	}
 	n, err := l.r.Read(p)
 	l.out += int64(n)
-	l.in.unpacked += int64(n)
+	l.in.produced += int64(n)
+	if !l.tar {
+		l.in.unpacked += int64(n)
+	}
 	if err == nil && w.o.tooLarge(l) {
 		err = errUnpacked
 	}
@@ -210,9 +230,8 @@ func (l *layer) Read(p []byte) (int, error) {
 func (o *Options) tooLarge(l *layer) bool {
 	in := l.in
 	given := in.read - l.from + min(l.from, bufferSize) // a buffer may hold what the layer begins with
-	return in.unpacked > o.Unpacked ||
-		l.out > o.Floor && l.out/o.Ratio > given ||
-		in.unpacked > 16*o.Floor && in.unpacked/o.Ratio > in.read
+	in.spent = in.unpacked > o.Unpacked || in.produced > 16*o.Floor && in.produced/o.Ratio > in.consumed()
+	return in.spent || l.out > o.Floor && l.out/o.Ratio > given
 }
 
 // input reads a file on the disk or a pipe and all that is packed in it.
@@ -220,7 +239,7 @@ func (w *walk) input(s Stream, r io.Reader) error {
 	in := &input{w: w, r: r, name: s.Name, size: s.Size}
 	in.begin()
 	err := w.unpack(in, s, in, 0, false)
-	in.end(in.read)
+	in.end(in.consumed())
 	return err
 }
 
@@ -304,9 +323,7 @@ func (w *walk) compressed(in *input, s Stream, f form, level int) error {
 		r = newXZ(b.buf, w.o.Window)
 	case zstdForm:
 		if b.zstd == nil {
-			// One at a time is also without goroutines.
-			b.zstd, err = zstd.NewReader(b.buf, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-				zstd.WithDecoderMaxWindow(uint64(max(w.o.Window, 1<<10))))
+			b.zstd, err = zstd.NewReader(b.buf, zstdOptions(w.o.Window)...)
 		} else {
 			err = b.zstd.Reset(b.buf)
 		}
@@ -317,6 +334,12 @@ func (w *walk) compressed(in *input, s Stream, f form, level int) error {
 	}
 	s.Size, s.at = -1, nil
 	return w.unpack(in, s, &layer{in: in, r: r, name: s.Name, from: in.read}, level+1, true)
+}
+
+// zstdOptions: one block at a time, which is without goroutines.
+func zstdOptions(window int64) []zstd.DOption {
+	return []zstd.DOption{zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(uint64(max(window, zstd.MinWindowSize)))}
 }
 
 func eofIsCut(err error) error {
@@ -356,7 +379,7 @@ func (w *walk) tar(in *input, s Stream, buf *bufio.Reader, level int) error {
 			continue
 		}
 		e := Stream{Name: name, Modified: modified(h.ModTime), Size: h.Size, nested: s.nested}
-		l := &layer{in: in, r: t, name: name, from: in.read}
+		l := &layer{in: in, r: t, name: name, from: in.read, tar: true}
 		if err := w.unpack(in, e, l, level+1, false); err != nil {
 			return err
 		}

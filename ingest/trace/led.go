@@ -1,0 +1,228 @@
+package trace
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/postroad/postroad/diagnose"
+	"github.com/postroad/postroad/event"
+	"github.com/postroad/postroad/mail"
+)
+
+// fill puts a text into an attempt: the last error of a trace, a recipient
+// status, a reply. The text stays whole; code, speaker, host and phase are
+// those of its innermost reply. The trace cuts such texts anywhere.
+func fill(a *event.Attempt, s string) {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return
+	}
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "")
+	}
+	a.Reply.Lines = []string{s}
+	layers := diagnose.Peel(s)
+	if len(layers) > 0 {
+		last := layers[len(layers)-1]
+		a.Reply.Code = last.Reply.Code
+		a.Reply.Enhanced = last.Reply.Enhanced.String()
+		a.Spoke = last.Remote
+		a.Stage = last.Stage
+	}
+	remote(a, s)
+	if frontEnd, ip := ours(s, a.RemoteHost, a.RemoteIP); frontEnd != "" || ip != "" {
+		a.SourceHost = first(frontEnd, a.SourceHost)
+		a.SourceIP = first(ip, a.SourceIP)
+	}
+	if a.Stage == mail.StageUnknown {
+		a.Stage = stageOf(s)
+	}
+}
+
+func first(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// remote finds whom the text says was tried: the last attempt, else the host of
+// the queue.
+func remote(a *event.Attempt, s string) {
+	host := hostName(field(s, "[LastAttemptedServerName=", "]"))
+	ip, port := address(field(s, "[LastAttemptedIP=", "]"))
+	queueHost := hostName(field(s, "{FQDN=", "}"))
+	queueIP, _ := address(field(s, "{IP=", "}"))
+	if host == "" && ip == "" {
+		host, ip = queueHost, queueIP
+	} else if ip == "" && strings.EqualFold(host, queueHost) {
+		ip = queueIP
+	} else if host == "" && ip == queueIP {
+		host = queueHost
+	}
+	if host == "" && ip == "" {
+		target := hostName(field(s, "OutboundProxyTargetHostName:", " "))
+		if !isFrontEnd(target) {
+			host = target
+			ip, port = address(field(s, "OutboundProxyTargetIP:", " "))
+		}
+	}
+	if host == "" && ip == "" {
+		ip, port = address(field(s, "last endpoint attempted was ", " "))
+	}
+	if host != "" || ip != "" {
+		a.RemoteHost, a.RemoteIP = host, ip
+	}
+	if port != 0 {
+		a.RemotePort = port
+	}
+}
+
+// field gives what stands behind a label, up to an end or to where it was cut.
+// Letters in the label may be of either case.
+func field(s, label, end string) string {
+	i := indexFold(s, label)
+	if i < 0 {
+		return ""
+	}
+	s = strings.TrimLeft(s[i+len(label):], " ")
+	if j := strings.Index(s, end); j >= 0 {
+		s = s[:j]
+	}
+	return strings.TrimSpace(s)
+}
+
+func indexFold(s, sub string) int {
+	for i := 0; i+len(sub) <= len(s); i++ {
+		if s[i]|0x20 == sub[0]|0x20 && strings.EqualFold(s[i:i+len(sub)], sub) {
+			return i
+		}
+	}
+	return -1
+}
+
+// hostName gives s if it can be the name of a host, in lower case.
+func hostName(s string) string {
+	s = strings.TrimRight(s, ".")
+	if len(s) > 253 || !strings.Contains(s, ".") {
+		return ""
+	}
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_' {
+			return ""
+		}
+	}
+	if _, err := netip.ParseAddr(s); err == nil {
+		return ""
+	}
+	return mail.NormalDomain(s)
+}
+
+// address reads "192.0.2.1", "192.0.2.1:25", "[2001:db8::1]:25".
+func address(s string) (ip string, port int) {
+	s = strings.Trim(s, " .;,")
+	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		return a.WithZone("").Unmap().String(), 0
+	}
+	if a, err := netip.ParseAddrPort(s); err == nil {
+		return a.Addr().WithZone("").Unmap().String(), int(a.Port())
+	}
+	return "", 0
+}
+
+// isFrontEnd reports whether a host is one of those with which Exchange Online
+// sends, and not one that receives for a domain.
+func isFrontEnd(host string) bool {
+	host = strings.ToLower(host)
+	for _, suffix := range [...]string{".prod.outlook.com", ".prod.protection.outlook.com", ".prod.exchangelabs.com"} {
+		if strings.HasSuffix(host, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// ours finds the front end that made the attempt: named behind the reply with
+// the time and an id, or as the target of the proxy where the remote host is
+// another one.
+func ours(s, remoteHost, remoteIP string) (host, ip string) {
+	for rest := s; ; {
+		i := strings.IndexByte(rest, '[')
+		if i < 0 {
+			break
+		}
+		rest = rest[i+1:]
+		words := strings.Fields(rest[:min(len(rest), 200)])
+		if len(words) >= 2 && isFrontEnd(words[0]) {
+			if _, ok := isoTime(words[1], time.UTC); ok {
+				host = mail.NormalDomain(words[0])
+			}
+		}
+	}
+	target := hostName(field(s, "OutboundProxyTargetHostName:", " "))
+	if isFrontEnd(target) && target != remoteHost {
+		host = first(host, target)
+		ip, _ = address(field(s, "OutboundProxyTargetIP:", " "))
+		if ip == remoteIP {
+			ip = ""
+		}
+	}
+	return host, ip
+}
+
+// stageOf reads the phase from the words of Exchange itself.
+func stageOf(s string) mail.Stage {
+	for _, w := range [...]struct {
+		words string
+		stage mail.Stage
+	}{
+		{"STARTTLS is required", mail.StageSTARTTLS},
+		{"TLS negotiation failed", mail.StageTLS},
+		{"Security status", mail.StageTLS},
+		{"UntrustedRoot", mail.StageTLS},
+		{"CertificateExpired", mail.StageTLS},
+		{"SubjectMismatch", mail.StageTLS},
+		{"DNS query failed", mail.StageResolve},
+		{"DNS domain does not exist", mail.StageResolve},
+		{"Socket error code", mail.StageConnect},
+		{"Winsock error code", mail.StageConnect},
+		{"SocketConnectionRefused", mail.StageConnect},
+		{"SocketTimedout", mail.StageConnect},
+		{"Failed to connect", mail.StageConnect},
+	} {
+		if indexFold(s, w.words) >= 0 {
+			return w.stage
+		}
+	}
+	return mail.StageUnknown
+}
+
+// delivered finds the reply to a delivery: in the context of a tracking log
+// ("08DC...;250 2.0.0 OK;ClientSubmitTime:..."), in a detail ("... with 250 2.0.0 OK"),
+// as a status of its own.
+func delivered(s string) string {
+	for i := 0; i+4 <= len(s); i++ {
+		if s[i] != '2' || i > 0 && (s[i-1] >= '0' && s[i-1] <= '9' || s[i-1]|0x20 >= 'a' && s[i-1]|0x20 <= 'z' || s[i-1] == '.' || s[i-1] == '-') {
+			continue
+		}
+		code, rest, ok := mail.ParseCode(s[i:])
+		if !ok || code < 200 || code > 299 || strings.HasPrefix(s[i+3:], ".") || strings.HasPrefix(s[i+3:], ":") {
+			continue
+		}
+		if strings.HasPrefix(strings.TrimSpace(rest), "bytes") {
+			continue
+		}
+		reply := s[i:]
+		for _, end := range [...]string{";ClientSubmitTime", "};{", "}]"} {
+			if j := strings.Index(reply, end); j >= 0 {
+				reply = reply[:j]
+			}
+		}
+		return strings.TrimRight(strings.TrimSpace(reply), "; ")
+	}
+	return ""
+}

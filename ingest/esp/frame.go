@@ -13,7 +13,8 @@ type frames struct {
 	w      *window
 	skip   func(line int64, why event.Skip)
 	levels []byte // the open brackets round the next record
-	cutMid bool   // the stream ends in a record or a list
+	cut    bool   // the stream ends in a record or a list
+	began  int    // where in the window the last object begins
 }
 
 // maxLevels is how many brackets may stand round a record: an array of pages
@@ -33,7 +34,7 @@ func isList(key []byte) bool {
 // member makes the object a record of its own, list and all.
 func isBeside(key []byte) bool {
 	switch string(key) {
-	case "TotalCount", "total_count", "links", "paging", "signature", "X-Mandrill-Signature", "_metadata", "meta":
+	case "TotalCount", "total_count", "links", "paging", "signature", "X-Mandrill-Signature", "_metadata", "meta", "start", "end", "pagination":
 		return true
 	}
 	return false
@@ -66,7 +67,7 @@ func (f *frames) next() (record []byte, line int64, ok bool) {
 	}
 	if len(f.levels) > 0 {
 		f.skip(f.w.line, event.SkipCut)
-		f.cutMid, f.levels = true, nil
+		f.cut, f.levels = true, nil
 	}
 	return nil, 0, false
 }
@@ -93,7 +94,7 @@ func (f *frames) pop() {
 
 // object reads from a brace on: a record, or the way into a wrapper's list.
 func (f *frames) object() (record []byte, line int64, ok bool) {
-	line = f.w.line
+	line, f.began = f.w.line, f.w.start
 	s := scan{depth: 1, kinds: 1, prev: '{', i: 1, only: len(f.levels) < maxLevels-1}
 	found := s.run(f.w)
 	if found == scanWhole && !s.drop {
@@ -117,7 +118,7 @@ func (f *frames) end(s *scan, line int64, found scanResult) {
 		f.w.advance(s.i + 1)
 		f.levels = append(f.levels, '{', '[')
 	case scanCut:
-		f.cutMid = true
+		f.cut = true
 		why := event.SkipCut
 		if s.long {
 			why = event.SkipLong

@@ -14,7 +14,7 @@ func isMailgun(v val) bool {
 	if v.has("event-data") {
 		return true
 	}
-	if !v.has("event") || !v.has("timestamp") {
+	if !v.has("event") || !v.has("timestamp") && !v.has("@timestamp") {
 		return false
 	}
 	return v.has("delivery-status") || v.has("log-level") || v.has("recipient-domain") ||
@@ -34,7 +34,10 @@ func readMailgun(d *reading, v val) {
 		s.host = v.get("account", "id").str()
 	}
 	status, envelope, headers := v.get("delivery-status"), v.get("envelope"), v.get("message", "headers")
-	s.when, s.recipient = v.get("timestamp").str(), v.get("recipient").str()
+	if s.when = v.get("timestamp").str(); s.when == "" {
+		s.when = v.get("@timestamp").str() // the Logs API
+	}
+	s.recipient = v.get("recipient").str()
 	s.sender = envelope.get("sender").str()
 	s.messageID, s.networkID = headers.get("message-id").str(), v.get("id").str()
 	s.remoteHost, s.sourceIP = status.get("mx-host").str(), envelope.get("sending-ip").str()
@@ -51,24 +54,24 @@ func readMailgun(d *reading, v val) {
 	switch {
 	case s.what == withheld:
 		s.text = mailgunText(v.get("reject", "reason").str(), v.get("reject", "description").str())
-	case s.what == failed && v.get("severity").is("temporary"):
+	case s.what == failed && (v.get("severity").is("temporary") || !v.has("severity") && s.code/100 == 4):
 		s.what = deferred
 	}
 	mailgunOwn(&s, reason)
 	d.emit(&s)
 }
 
-// mailgunOwn tells what Mailgun says itself: its codes from 600 and its
-// suppression lists are refusals before any attempt; 498 and 499 are given
-// where no host could be asked.
+// mailgunOwn tells what Mailgun says itself: 605 to 607 are its suppression
+// lists, before any attempt; 498, 499 and the other codes from 600 are given
+// where no host answered.
 func mailgunOwn(s *sight, reason string) {
 	if s.what != failed && s.what != deferred {
 		return
 	}
 	switch {
-	case strings.HasPrefix(reason, "suppress-"), s.code >= 600 && s.code < 700 && s.what == failed:
+	case strings.HasPrefix(reason, "suppress-"), s.code >= 605 && s.code <= 607:
 		s.what = withheld
-	case s.code == 498 || s.code == 499:
+	case s.code == 498 || s.code == 499 || s.code >= 600:
 		s.code = 0
 	}
 	if s.text == "" {

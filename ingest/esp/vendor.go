@@ -159,22 +159,14 @@ func sniffJSON(head []byte) (string, bool) {
 		return i >= 0
 	}
 	for range 20 {
-		start := w.start
 		record, _, ok := f.next()
-		if ok {
-			if look(record) {
-				return format, true
-			}
-			continue
+		if !ok {
+			// The head ends in a record: what is there of it may be enough.
+			return format, f.cut && look(head[f.began:])
 		}
-		// The head ends in a record: what is there of it may be enough.
-		rest := head[start:]
-		for i := 0; i < len(rest); i++ {
-			if rest[i] == '{' {
-				return format, look(rest[i:])
-			}
+		if look(record) {
+			return format, true
 		}
-		break
 	}
 	return "", false
 }

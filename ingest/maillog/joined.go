@@ -11,14 +11,19 @@ import (
 // message sorts the messages of a log: what the join has to know, what is a
 // result, and all the rest, which are the most and have to go fast.
 func (r *Reader) message(p *prefix, raw []byte, cutShort bool) error {
-	m := p.rest
-	if len(m) < 7 {
-		return nil
-	}
 	now := int64(0)
 	if !p.time.IsZero() {
 		now = p.time.Unix()
 		r.logs++
+	} else if p.tag != "" {
+		r.logs++
+	}
+	m := p.rest
+	if len(m) < 7 {
+		if p.time.IsZero() && p.tag == "" {
+			r.o.Skip(r.n, event.SkipUnknown)
+		}
+		return nil
 	}
 	if len(r.wait.lines) > 0 {
 		if err := r.overdue(now); err != nil {
@@ -29,7 +34,7 @@ func (r *Reader) message(p *prefix, raw []byte, cutShort bool) error {
 		r.host = strings.Clone(p.host)
 		r.hosted = maphash.String(r.join.seed, r.host)
 	}
-	id, text := cutQueueID(m)
+	id, text := firstWord(m)
 	if id == "" {
 		if strings.HasPrefix(p.tag, "postfix") && !sessionBegins(m) {
 			return nil
@@ -37,8 +42,15 @@ func (r *Reader) message(p *prefix, raw []byte, cutShort bool) error {
 		return r.other(p, raw, now, cutShort)
 	}
 	switch text[0] {
-	case 't', 'o':
-		return r.result(p, raw, now, cutShort)
+	case 't':
+		if strings.HasPrefix(text, "to=<") && isQueueID(id) {
+			r.clean(p)
+			if !postfixText(&r.l, id, text, true) {
+				break // Sendmail's look the same
+			}
+			r.finish()
+			return r.joined(p, raw, now)
+		}
 	case 'c':
 		if client, ok := strings.CutPrefix(text, "client="); ok {
 			r.taken(r.key(id), now, client)
@@ -206,21 +218,44 @@ func (r *Reader) eximTaken(key uint64, now int64, s string) {
 
 // parse reads a line into r.l.
 func (r *Reader) parse(p *prefix) bool {
-	r.l = Line{Time: p.time, Host: p.host, Service: p.tag, PID: p.pid, room: &r.room}
-	l := &r.l
-	if !parseMessage(l, *p, r.cut) {
+	r.clean(p)
+	if !parseMessage(&r.l, *p, r.cut) {
 		return false
 	}
+	r.finish()
+	return true
+}
+
+func (r *Reader) clean(p *prefix) {
+	r.l = Line{Time: p.time, Host: p.host, Service: p.tag, PID: p.pid, room: &r.room}
+}
+
+func (r *Reader) finish() {
+	l := &r.l
 	l.Origin.Host, l.Origin.Grade = l.Host, event.GradeLog
 	if l.Direction == "" {
 		l.Direction = Outbound
 	}
 	finish(l.Attempt, l)
-	return true
 }
 
-// result reads a line that tells of a delivery, a session or a refusal, and
-// gives it out with what is known of the message.
+// firstWord takes off the word of letters and digits that stands before the
+// first colon, where a queue id would stand.
+func firstWord(s string) (word, rest string) {
+	for i := 0; i < len(s) && i <= 32; i++ {
+		c := s[i]
+		if '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' {
+			continue
+		}
+		if c == ':' && i >= 5 && i+2 < len(s) && s[i+1] == ' ' {
+			return s[:i], s[i+2:]
+		}
+		break
+	}
+	return "", s
+}
+
+// result reads a line that tells of a delivery, a session or a refusal.
 func (r *Reader) result(p *prefix, raw []byte, now int64, cutShort bool) error {
 	if !r.parse(p) {
 		if cutShort && strings.Contains(p.rest, ": to=<") {
@@ -230,6 +265,11 @@ func (r *Reader) result(p *prefix, raw []byte, now int64, cutShort bool) error {
 		}
 		return nil
 	}
+	return r.joined(p, raw, now)
+}
+
+// joined gives the line in r.l out with what is known of its message.
+func (r *Reader) joined(p *prefix, raw []byte, now int64) error {
 	r.logs++
 	id := r.l.Attempt.QueueID
 	if id == "" || r.l.Direction == Inbound {

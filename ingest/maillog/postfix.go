@@ -12,6 +12,11 @@ import (
 // reply that somebody pasted, not a log line.
 func parsePostfix(l *Line, s string, tagged bool) bool {
 	queueID, text := cutQueueID(s)
+	return postfixText(l, queueID, text, tagged)
+}
+
+// postfixText reads what stands behind the queue id.
+func postfixText(l *Line, queueID, text string, tagged bool) bool {
 	ok := false
 	switch {
 	case strings.HasPrefix(text, "to=") || strings.HasPrefix(text, "orig_to="):
@@ -179,13 +184,14 @@ func postfixDelivery(l *Line, s string) bool {
 	case suspended, l.Status == "deferred" && (daemon == "error" || daemon == "retry"):
 		l.Kind = KindSuspended
 	}
-	l.read(text, relayed)
-	l.severity()
 	if a.Outcome == mail.Delivered && relayed {
 		a.Stage = mail.StageFinal
 		code, _, ok := mail.ParseCode(text)
 		a.Spoke = ok && code/100 == 2
+		return true
 	}
+	l.read(text, relayed)
+	l.severity()
 	return true
 }
 

@@ -194,20 +194,19 @@ func isQueueID(s string) bool {
 	}
 	hex, long, digit := true, len(s) >= 10, false
 	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case isDigit(c):
+		switch c := s[i]; c {
+		case '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
 			digit = true
-		case 'A' <= c && c <= 'F':
-			long = long && c != 'A' && c != 'E'
-		case isAlnum(c):
-			hex = false
-			switch c {
-			case 'a', 'e', 'i', 'o', 'u', 'I', 'O', 'U':
-				long = false
-			}
+		case 'B', 'C', 'D', 'F':
+		case 'A', 'E':
+			long = false
+		case 'a', 'e', 'i', 'o', 'u', 'I', 'O', 'U':
+			hex, long = false, false
 		default:
-			return false
+			if !isAlnum(c) {
+				return false
+			}
+			hex = false
 		}
 	}
 	return hex && (digit || len(s) >= 7) || long && digit

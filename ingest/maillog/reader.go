@@ -28,7 +28,8 @@ type ReaderOptions struct {
 	At   io.ReaderAt
 	Size int64
 	// Skip is told of every line that is left out (counted from 1), and of a file
-	// that is no log (line 0). May be nil.
+	// that is no log (line 0). Lines of a log that tell of no delivery are not left
+	// out. May be nil.
 	Skip func(line int64, why event.Skip)
 	// Join remembers messages from file to file; nil for one of its own.
 	Join *Join
@@ -46,7 +47,7 @@ type Reader struct {
 	now    int64 // Unix seconds; no stamp is more than ahead behind it
 	n      int64 // the line
 	logs   int64 // lines that have the shape of a log's
-	fails  bool  // a stream whose first year was guessed too late was told of
+	told   bool  // that the first year of a stream was guessed too late
 	l      Line
 	room   room
 	host   string // of the last line
@@ -88,9 +89,7 @@ func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 // ends the reading and is returned.
 func (r *Reader) Each(visit func(l *Line, raw []byte) error) error {
 	r.visit = visit
-	if err := r.lines.fill(); err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
+	r.lines.open()
 	r.begin()
 	for {
 		b, state := r.lines.next()
@@ -98,12 +97,8 @@ func (r *Reader) Each(visit func(l *Line, raw []byte) error) error {
 			break
 		}
 		r.n++
-		switch state {
-		case lineLong:
+		if state == lineLong {
 			r.o.Skip(r.n, event.SkipLong)
-			continue
-		case lineBinary:
-			r.o.Skip(r.n, event.SkipBinary)
 			continue
 		}
 		if err := r.line(b, state == lineCut); err != nil {
@@ -143,19 +138,18 @@ func (r *Reader) line(b []byte, cutShort bool) error {
 	if s == "" {
 		return nil
 	}
-	if len(s) < 12 {
-		r.o.Skip(r.n, event.SkipUnknown)
-		return nil
-	}
 	if s[0] <= ' ' {
 		s = trim(s)
 	}
-	if s != "" && s[0] == '{' {
+	if s[0] == '{' {
 		return r.json(s, b)
 	}
 	var p prefix
 	if !r.head(s, &p) {
 		p = cutPrefix(s, r.cut)
+		if p.time.IsZero() && strings.IndexByte(s, 0) >= 0 {
+			return r.zeros(b, cutShort)
+		}
 	}
 	if !p.time.IsZero() {
 		if unix := p.time.Unix(); unix > r.now+ahead || unix < firstUnix {
@@ -163,14 +157,30 @@ func (r *Reader) line(b []byte, cutShort bool) error {
 			r.o.Skip(r.n, event.SkipStamp)
 			return nil
 		}
-		if r.cal.late && !r.fails {
-			r.fails = true
+		if r.cal.late && !r.told {
+			r.told = true
 			if r.o.At == nil {
 				r.o.Skip(r.n, event.SkipStamp)
 			}
 		}
 	}
 	return r.message(&p, b, cutShort)
+}
+
+// zeros reads a line with NULs in it: a piece of UTF-16 that was added to a file
+// in another encoding, what a crash left in front of a line, or no text.
+func (r *Reader) zeros(b []byte, cutShort bool) error {
+	n := bytes.Count(b, []byte{0})
+	if 2*n >= len(b)-2 && 2*n <= len(b)+2 {
+		b = bytes.ReplaceAll(b, []byte{0}, nil)
+	} else {
+		b = b[bytes.LastIndexByte(b, 0)+1:]
+	}
+	if p := cutPrefix(trim(view(b)), r.cut); p.time.IsZero() {
+		r.o.Skip(r.n, event.SkipBinary)
+		return nil
+	}
+	return r.line(b, cutShort)
 }
 
 // firstUnix is the beginning of firstYear.
@@ -234,81 +244,4 @@ func (r *Reader) json(s string, raw []byte) error {
 	r.logs++
 	l.Origin.Grade = event.GradeLog
 	return r.visit(&l, raw)
-}
-
-// lines cuts a stream into lines.
-type lines struct {
-	src   io.Reader
-	buf   []byte
-	block []byte // what of buf is read and not given out
-	err   error
-	long  bool // inside a line that is too long
-}
-
-type lineState uint8
-
-const (
-	lineWhole lineState = iota
-	lineCut             // the last, without a line end
-	lineLong
-	lineBinary
-	lineEnd
-)
-
-const blockSize = 256 << 10
-
-// fill reads more behind what is left.
-func (l *lines) fill() error {
-	if l.err != nil {
-		return l.err
-	}
-	if l.buf == nil {
-		l.buf = make([]byte, blockSize)
-	}
-	n := copy(l.buf, l.block)
-	for n < len(l.buf) && l.err == nil {
-		var k int
-		k, l.err = l.src.Read(l.buf[n:])
-		n += k
-		if k > 0 {
-			break
-		}
-	}
-	l.block = l.buf[:n]
-	return l.err
-}
-
-// next gives the next line without its line end.
-func (l *lines) next() ([]byte, lineState) {
-	for {
-		if i := bytes.IndexByte(l.block, '\n'); i >= 0 {
-			b := l.block[:i]
-			l.block = l.block[i+1:]
-			if l.long {
-				l.long = false
-				return nil, lineLong
-			}
-			if len(b) > MaxLine {
-				return nil, lineLong
-			}
-			return b, lineWhole
-		}
-		if len(l.block) > MaxLine {
-			l.long = true
-			l.block = nil
-		}
-		if l.err != nil {
-			b := l.block
-			l.block = nil
-			switch {
-			case l.long:
-				l.long = false
-				return nil, lineLong
-			case len(b) == 0:
-				return nil, lineEnd
-			}
-			return b, lineCut
-		}
-		_ = l.fill() // kept in l.err
-	}
 }

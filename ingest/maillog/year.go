@@ -29,9 +29,7 @@ type calendar struct {
 	first  int   // the year of the first stamp without one, 0 if not known
 	fixed  bool  // it was given: a line in the future is wrong, not of last year
 
-	year int   // of the last stamp without a year; 0 before the first
-	ord  int64 // its place in the year, see ordinal
-	was  anchor
+	walk walk
 	last int64 // Unix seconds of the last line
 	late bool  // a stamp would have begun a year that has not come: the first year was guessed too late
 
@@ -101,26 +99,50 @@ func civilDay(year, month, day int) int64 {
 	return int64(era)*146097 + int64(doe) - 719468
 }
 
+// walk follows stamps without a year from year to year.
+type walk struct {
+	year int   // of the last stamp; 0 before the first
+	ord  int64 // its place in the year, see ordinal
+	was  anchor
+}
+
+// next gives the year of the stamp that follows.
+func (w *walk) next(ord int64) int {
+	if w.was.year != 0 {
+		w.was.lines++
+		if w.was.lines > doubt {
+			w.was.year = 0
+		} else if d, e := ord-w.was.ord, ord-w.ord; -near < d && d < near && (e < -near || e > near) {
+			return w.was.year
+		}
+	}
+	return w.year + yearStep(w.ord, ord)
+}
+
+// move takes a stamp for the last.
+func (w *walk) move(year int, ord int64) {
+	switch {
+	case w.year == 0 || year == w.year:
+	case year == w.was.year:
+		w.was.year = 0
+	default:
+		w.was = anchor{w.year, w.ord, 0}
+	}
+	w.year, w.ord = year, ord
+}
+
 // place gives the Unix time of a stamp without a year and a zone.
 func (c *calendar) place(month, day, second int) int64 {
 	ord := ordinal(month, day, second)
-	year := c.year
-	if year == 0 {
+	year := c.first
+	if c.walk.year != 0 {
+		year = c.walk.next(ord)
+	} else if year == 0 {
 		year = c.guess(month, day, second)
-	} else {
-		year += yearStep(c.ord, ord)
-	}
-	if c.was.year != 0 {
-		c.was.lines++
-		if c.was.lines > doubt {
-			c.was.year = 0
-		} else if d, e := ord-c.was.ord, ord-c.ord; -near < d && d < near && (e < -near || e > near) {
-			year, c.was.year = c.was.year, 0
-		}
 	}
 	if !c.fixed && c.after(year, month, day, second) {
 		c.late, year = true, year-1
-		if year == c.year {
+		if year == c.walk.year {
 			// A stray line, or the first year was guessed too late and all is right
 			// from here on. The lines after it stay where they are.
 			return c.local(civilDay(year, month, day)*daySeconds + int64(second))
@@ -131,10 +153,7 @@ func (c *calendar) place(month, day, second int) int64 {
 			year--
 		}
 	}
-	if year != c.year && c.year != 0 && c.was.year == 0 {
-		c.was = anchor{c.year, c.ord, 0}
-	}
-	c.year, c.ord = year, ord
+	c.walk.move(year, ord)
 	return c.local(civilDay(year, month, day)*daySeconds + int64(second))
 }
 
@@ -144,9 +163,6 @@ func (c *calendar) after(year, month, day, second int) bool {
 
 // guess gives the latest year that does not put a stamp into the future.
 func (c *calendar) guess(month, day, second int) int {
-	if c.first != 0 {
-		return c.first
-	}
 	year := time.Unix(c.latest, 0).UTC().Year()
 	for c.after(year, month, day, second) || month == 2 && day == 29 && !leap(year) {
 		year--

@@ -24,15 +24,18 @@ const sureEnough = 0.7
 // aloud: since when, how much, why; where; whose. Times are in z.
 func summary(t *lang.Catalogue, in *Incident, z *time.Location) string {
 	s := []string{whatHappened(t, in, z)}
-	if in.State == Recovered {
-		s = append(s, recovery(t, in))
-	}
 	if n := len(in.Relapses); n > 0 {
 		s = append(s, t.Count("summary.relapsed", n, nil))
+	}
+	if in.State == Recovered {
+		s = append(s, recovery(t, in))
 	}
 	if in.State != Recovered {
 		if in.Rate == nil {
 			s = append(s, t.Text("summary.no-rate", nil))
+		}
+		if in.Bounded != "" {
+			s = append(s, t.Text("summary.bounded", lang.Args{"Domains": in.Bounded}))
 		}
 		s = append(s, someAddresses(t, in), someSources(t, in), whoseMove(t, in))
 	}
@@ -185,7 +188,7 @@ func nextSteps(t *lang.Catalogue, in *Incident) []string {
 	if in.Link != nil {
 		s.args["Link"], s.args["Checked"] = in.Link.URL, in.Link.Checked
 	}
-	if in.State == Recovered {
+	if in.State == Recovered && in.Actor != mail.ActorRecipient {
 		s.all("step.over")
 		return s.out
 	}
@@ -195,8 +198,12 @@ func nextSteps(t *lang.Catalogue, in *Incident) []string {
 	}
 	s.detours(in)
 	s.class(in)
-	if n := int(in.Waiting); n > 0 && in.Actor != mail.ActorRecipient {
+	switch n := int(in.Waiting); {
+	case in.Actor == mail.ActorRecipient:
+	case n > 0:
 		s.out = append(s.out, t.Count("step.urgent", n, nil))
+	case wire(in.Class):
+		s.one("step.again") // it has come back
 	}
 	if in.Actor != mail.ActorRecipient && s.args["Link"] != "" && !s.linked {
 		s.one("step.write")
@@ -269,6 +276,7 @@ func (s *steps) class(in *Incident) {
 	switch in.Class {
 	case mail.Transport:
 		key = "step.transport"
+		s.linked = true // one of them says to whom to write
 	case mail.RecipientUnknown, mail.RecipientInactive:
 		key = "step.recipients"
 	case mail.MailboxFull:
@@ -310,6 +318,11 @@ func whole(part, all int64) int {
 		return 99
 	}
 	return n
+}
+
+// seconds turns a count of seconds into a duration.
+func seconds(s float64) time.Duration {
+	return time.Duration(s * float64(time.Second)).Truncate(time.Second)
 }
 
 // clock says times in a language and a zone.

@@ -87,10 +87,13 @@ func (e *evidence) ordinary() float64 {
 	return min(max(p, n.floor), 0.9)
 }
 
-func (e *evidence) ratios() ratios {
+func (e *evidence) ratios(young bool) ratios {
 	n := e.line.nature()
 	r := ratios{ordinary: e.ordinary()}
 	p0 := r.ordinary
+	if young {
+		n.least = max(n.least, 0.3)
+	}
 	for k, g := range [grid]struct{ absolute, times, room float64 }{
 		{n.least, 5, 0.25}, {max(0.2, n.least), 12, 0.4}, {0.5, 30, 0.6}, {0.92, 1e3, 0.85},
 	} {

@@ -9,12 +9,13 @@ import (
 )
 
 const (
-	hold     = 30 * minute // health that recovery needs at least
-	watchOn  = 14 * day    // a trouble that comes back within is the same one
-	silence  = 2 * day     // without a failure, while nothing is tried
-	blip     = hour        // what is over sooner may be ordinary life of a busy stream
-	noBefore = 20          // messages of ordinary life below which there is no before
-	mostRoom = 3.0
+	hold      = 30 * minute // health that recovery needs at least
+	watchOn   = 14 * day    // a trouble that comes back within is the same one
+	silence   = 7 * day     // without a failure, whatever else is not known
+	blip      = hour        // what is over sooner may be ordinary life of a busy stream
+	agreement = 36 * hour   // half-life of the agreement of different recipients
+	grown     = uint64(200) // messages from which small shares of failure mean something
+	noBefore  = 20          // messages of ordinary life below which there is no before
 )
 
 // track is an incident and what is needed to see its end.
@@ -83,7 +84,8 @@ func (d *Detector) weigh(p *provider, l line, o *Observation, weight float64) {
 		e = &evidence{line: l, born: p.first, agedAt: d.now, tailAt: d.now, last: d.now, at: 0}
 		p.lines[l] = e
 	}
-	r := e.ratios()
+	young := p.trials-min(p.trials, uint64(e.count)) < grown
+	r := e.ratios(young)
 	f := failure{time: min(o.Time, d.now), trial: p.trials, weight: weight, recipient: o.Recipient,
 		sender: o.SenderDomain, address: o.Address, source: o.Source}
 	if f.recipient == 0 {
@@ -98,7 +100,7 @@ func (d *Detector) weigh(p *provider, l line, o *Observation, weight float64) {
 		}
 	}
 	e.age(&r, d.now, p.trials-1)
-	r = e.ratios()
+	r = e.ratios(young)
 	e.at = p.trials
 	e.add(&r, f)
 	e.letter = o.Mail
@@ -148,15 +150,11 @@ func (d *Detector) sufficient(p *provider, e *evidence, r *ratios) (s Scope, tar
 	h := e.threshold(r, d.now, p.aYear(d.now))
 	hosts := e.recipients()
 	if p.delivered < 5 { // nothing to compare with: different recipients must agree
-		need := 7
-		switch {
-		case d.delivered == 0:
-			need = 4
-		case e.line == lineDNS || e.line == lineRecipient:
-			need = 12
+		need := 3.5 + 8*min(1, float64(d.delivered)/50)
+		if e.line == lineDNS || e.line == lineRecipient {
+			need += 4
 		}
-		e.peak = max(e.peak, 0)
-		if hosts < min(need, 7) || d.agree(e) < float64(need)-0.5 {
+		if d.agree(e) < need {
 			return
 		}
 		return ScopeAll, 0, grid - 1, slices.Max(e.sum[:]), true
@@ -175,7 +173,7 @@ func (d *Detector) sufficient(p *provider, e *evidence, r *ratios) (s Scope, tar
 	more := 1 + math.Log(float64(max(len(e.units), 2)))
 	for i := range e.units {
 		x := &e.units[i]
-		if x.count < int64(n.messages) {
+		if x.count < int64(n.messages)+1 {
 			continue
 		}
 		if k = argmax(x.sum[:]); x.sum[k] >= h+more {
@@ -191,7 +189,7 @@ func (d *Detector) agree(e *evidence) float64 {
 	for i := range e.ring {
 		f := &e.ring[i]
 		if !e.knows(f.recipient, i) {
-			sum += min(1, 2*f.weight) * math.Exp2(-float64(d.now-f.time)/float64(4*day))
+			sum += min(1, 2*f.weight) * math.Exp2(-float64(d.now-f.time)/float64(agreement))
 		}
 	}
 	return sum
@@ -322,7 +320,7 @@ func (d *Detector) worked(p *provider, t *track) {
 // recover ends a span where enough went well for long enough.
 func (d *Detector) recover(p *provider, t *track) {
 	aDay := p.aYear(d.now) / 365
-	if t.run >= 4.5+math.Log(1+aDay*t.bad/2) && d.now-t.runFrom >= hold {
+	if t.run >= 5.5+math.Log(1+aDay*t.bad/2) && d.now-t.runFrom >= hold {
 		d.end(p, t, max(t.runFrom, t.span().Detected))
 	}
 }

@@ -8,6 +8,8 @@ import (
 
 const (
 	confirmGrey  = hour        // a greylisting that a retry so much later does not lift is none
+	confirmBurst = 30 * minute // the same for a limit that a burst has met
+	burstLife    = 2 * minute
 	confirmOther = 10 * minute // the same for temporary failures at a newcomer
 	tempoSlots   = 1 << 13
 	tempoLife    = 10 * day
@@ -24,8 +26,9 @@ type tempo struct {
 
 type pace struct {
 	first, last int64
-	count       float64 // decayed
+	count       float64 // messages, decayed over days: the usual pace
 	tokens      float64 // failures that count in full right now
+	short       float64 // messages, decayed over minutes
 }
 
 func newTempo() tempo { return tempo{make([]pace, tempoSlots)} }
@@ -38,6 +41,7 @@ func (t *tempo) add(o *Observation, now int64) {
 	s := t.slot(o)
 	s.refill(now)
 	s.count++
+	s.short++
 }
 
 func (s *pace) refill(now int64) {
@@ -49,15 +53,24 @@ func (s *pace) refill(now int64) {
 	if dt < 10*second {
 		return
 	}
-	life := min(max(float64(now-s.first), float64(6*hour)), float64(tempoLife))
-	s.tokens = min(tempoCap, s.tokens+tempoTimes*s.count/life*float64(dt))
+	s.tokens = min(tempoCap, s.tokens+tempoTimes*s.usual()*float64(dt))
 	s.count *= math.Exp(-float64(dt) / float64(tempoLife))
+	s.short *= math.Exp(-float64(dt) / float64(burstLife))
 	s.last = now
 }
 
+// usual is the mean pace in messages a nanosecond.
+func (s *pace) usual() float64 {
+	return s.count / min(max(float64(s.last-s.first), float64(6*hour)), float64(tempoLife))
+}
+
+// take gives the evidence that one failure is worth now: in a burst none.
 func (t *tempo) take(o *Observation, now int64) float64 {
 	s := t.slot(o)
 	s.refill(now)
+	if s.short > 6+8*s.usual()*float64(burstLife) {
+		return 0
+	}
 	w := min(1, s.tokens)
 	s.tokens -= w
 	return w
@@ -75,6 +88,11 @@ func (d *Detector) weight(p *provider, l line, o *Observation, was trace, known 
 	case p.delivered < newcomer && !settled && (l == lineSystem || l == lineThrottle || l == lineJudged) &&
 		(!known || late < confirmOther):
 		return 0, true
+	}
+	if l.nature().bursts && (!known || late < confirmBurst) {
+		if w *= d.tempo.take(o, d.now); w < 0.3 {
+			return 0, true
+		}
 	}
 	if o.Suspended {
 		w *= 0.5
@@ -94,9 +112,6 @@ func (d *Detector) weight(p *provider, l line, o *Observation, was trace, known 
 		if o.Recipient != 0 && e.knows(o.Recipient, len(e.ring)) {
 			w *= 0.3
 		}
-	}
-	if l.nature().bursts {
-		w *= d.tempo.take(o, d.now)
 	}
 	return w, false
 }

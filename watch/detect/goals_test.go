@@ -1,0 +1,145 @@
+package detect
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/postroad/postroad/mail"
+)
+
+// plant places one trouble of each kind, one after the other, at changing providers.
+func (l *life) plant(firstDay, apart int, long int64) {
+	kinds := []trouble{
+		{name: "drop", class: mail.Transport, rate: 0.25},
+		{name: "outage", class: mail.Transport, rate: 1},
+		{name: "throttle", class: mail.Throttling, rate: 0.6},
+		{name: "block", class: mail.ReputationIP, rate: 0.95, permanent: true},
+		{name: "auth", class: mail.Authentication, rate: 1, permanent: true},
+		{name: "tls", class: mail.TLS, also: mail.Transport, rate: 0.3},
+		{name: "system", class: mail.System, rate: 0.4},
+		{name: "listed", class: mail.Blocklist, also: mail.ReputationIP, rate: 0.9, permanent: true},
+		{name: "content", class: mail.Content, rate: 0.5, permanent: true},
+		{name: "drop2", class: mail.System, also: mail.Transport, rate: 0.25},
+		{name: "ramp", class: mail.Transport, rate: 0.5, ramp: 2 * day},
+	}
+	at := firstDay
+	for i := 0; at+apart <= l.days; i++ {
+		t := kinds[i%len(kinds)]
+		t.provider = l.places[(i*5+i/6)%6].id
+		t.from = simStart + int64(at)*day + int64(i*7%24)*hour
+		t.until = t.from + long
+		if t.ramp > 0 {
+			t.until += t.ramp
+		}
+		l.troubles = append(l.troubles, t)
+		at += apart
+	}
+}
+
+func usual(seed uint64, perDay float64, days int) life {
+	return life{seed: seed, perDay: perDay, days: days, places: bigSix(0.002 + 0.018*float64(seed%5)/4), senders: 1 + int(seed%3)*7, sources: 1 + int(seed%4),
+		weekend: 0.3, stuck: 0.002, newsletter: 0.5, letterSize: perDay, letterHit: 0.2, badLists: 0.5}
+}
+
+// exotic is a life of many habits: small receivers that greylist, clumps, a
+// provider that never worked, a newcomer, weekends without mail.
+func exotic(seed uint64, perDay float64, days int) life {
+	l := usual(seed, perDay, days)
+	six := bigSix(0.002)
+	for i := range six {
+		six[i].share *= 0.85
+	}
+	if seed%2 == 0 {
+		six[2].clumps, six[2].clumpy, six[2].clumpLen = 0.3, 0.3, 8*minute
+		six[3].clumps, six[3].clumpy, six[3].clumpLen = 4, 0.15, 4*minute
+		six[1].clumps, six[1].clumpy, six[1].clumpLen = 0.1, 0.6, 3*minute
+	}
+	l.places = six
+	for i := range 12 {
+		l.places = append(l.places, place{id: ID(20 + i), share: 0.01, addresses: 1, grey: i%2 == 0, fault: 0.003, judged: 0.002, unknown: 0.01})
+	}
+	weekly := 1 / 7.0 / perDay
+	l.places = append(l.places,
+		place{id: 40, share: weekly, addresses: 1, dead: true},
+		place{id: 41, share: 2 * weekly, addresses: 1, dead: true},
+		place{id: 42, share: 6 * weekly, addresses: 1, dead: true},
+		place{id: 43, share: 0.01, addresses: 2, from: simStart + int64(days/3)*day, fault: 0.002, grey: true},
+		place{id: 44, share: 0.01, addresses: 2, from: simStart + int64(days/2)*day, fault: 0.03, judged: 0.01})
+	if seed%3 == 0 {
+		l.weekend = 0
+	}
+	l.holidays = true
+	if seed%2 == 1 {
+		l.growth = 4
+	}
+	if seed%4 == 1 {
+		l.clients = 40
+	}
+	l.letterSize, l.letterHit, l.newsletter = max(1000, perDay/5), 0.5, 1
+	if seed%2 == 1 {
+		l.senders = 1
+	}
+	return l
+}
+
+func TestExplore(t *testing.T) {
+	mode := os.Getenv("EXPLORE")
+	if mode == "" {
+		t.Skip("exploration")
+	}
+	type volume struct {
+		perDay      float64
+		days, apart int
+		long        int64
+		warm        int
+	}
+	volumes := []volume{{30, 400, 30, 20 * day, 40}, {120, 400, 20, 8 * day, 30}, {2000, 200, 10, 2 * day, 10}, {20000, 60, 4, 1 * day, 5}, {100000, 40, 4, 12 * hour, 4}}
+	if f := os.Getenv("VOLUMES"); f != "" {
+		volumes = volumes[:len(f)]
+	}
+	for _, v := range volumes {
+		var all, peace score
+		for seed := uint64(1); seed <= 5; seed++ {
+			for _, make := range []func(uint64, float64, int) life{usual, exotic} {
+				l := make(seed, v.perDay, v.days)
+				q := l
+				l.plant(v.warm, v.apart, v.long)
+				if mode != "peace" {
+					s, inc := l.oursAnd()
+					all.add(s)
+					for _, f := range s.false_ {
+						verbose("   false in trouble %.0f/day seed %d: %+v\n", v.perDay, seed, inc[f.number-1].String())
+					}
+				}
+				if mode != "trouble" {
+					s, inc := q.oursAnd()
+					for _, i := range inc {
+						if groupOf(i.Class) != groupRecipient {
+							verbose("   false %.0f/day seed %d: %+v\n", v.perDay, seed, i.String())
+						}
+					}
+					peace.add(s)
+				}
+			}
+		}
+		fmt.Printf("%8.0f/day ours     %v\n", v.perDay, &all)
+		fmt.Printf("%8.0f/day peace    %v\n", v.perDay, &peace)
+	}
+}
+
+func (i Incident) String() string {
+	out := fmt.Sprintf("%d at %d %s%v scope %d/%d ordinary %.4f of %d concord %v failed %d:", i.Number, i.Provider, i.Class, i.Contributing, i.Scope, i.Target, i.Ordinary, i.OrdinaryOf, i.Concordance, i.Failed)
+	for _, s := range i.Spans {
+		at := func(t int64) string { return time.Unix(0, t).UTC().Format("060102T150405") }
+		out += fmt.Sprintf(" [%s %s..%s %s after %d]", at(s.Began), at(s.Detected), at(s.Ended), at(s.Recovered), s.Sufficed)
+	}
+	return out
+}
+
+func verbose(f string, args ...any) {
+	if os.Getenv("VERBOSE") != "" {
+		fmt.Printf(f, args...)
+	}
+}

@@ -17,6 +17,7 @@ type objects struct {
 	told  string
 	wrong error // what stopped it
 	ended bool  // the input ended inside a value
+	said  bool  // ... and that was said
 }
 
 // object is one object while it is read.
@@ -100,9 +101,8 @@ func (o *objects) object(outer *object, depth int) bool {
 	for o.wrong == nil {
 		c, ok := o.peek()
 		if !ok {
-			o.s.skip(ob.line, event.SkipCut)
 			o.ended = true
-			return false
+			return o.cut(ob)
 		}
 		switch c {
 		case '}':
@@ -120,16 +120,30 @@ func (o *objects) object(outer *object, depth int) bool {
 		key, ok := o.text()
 		if !ok || !o.colon() {
 			if o.ended {
-				o.s.skip(ob.line, event.SkipCut)
+				return o.cut(ob)
 			}
 			return false
 		}
 		if !o.member(ob, outer, string(key), depth) {
 			if o.ended {
-				o.s.skip(ob.line, event.SkipCut)
+				return o.cut(ob)
 			}
 			return false
 		}
+	}
+	return false
+}
+
+// cut notes an object of which the end is missing. Its columns are columns
+// nevertheless.
+func (o *objects) cut(ob *object) bool {
+	if !o.said {
+		o.said = true // not again of the objects round it
+		o.s.skip(ob.line, event.SkipCut)
+	}
+	if f := ob.c.format(); f != "" && o.wrong == nil {
+		o.told = f
+		o.wrong = o.s.columns(&ob.c)
 	}
 	return false
 }

@@ -74,9 +74,10 @@ type list struct {
 	line  int64 // of the first property
 	width int   // of the window in which it was printed, as far as seen
 	last  int   // length of the line before, in letters
-	told  string
-	most  int  // properties of an object
-	long  bool // beyond MaxRow
+	told  bool  // an object was one of ours
+	most  int   // properties of an object
+	long  bool  // beyond MaxRow
+	open  bool  // the last line has no end
 }
 
 func readList(t *text, s sink) error {
@@ -85,11 +86,14 @@ func readList(t *text, s sink) error {
 		at := t.line
 		line, cut, long, ok := t.next()
 		if !ok {
-			return l.object(false)
+			return l.object(true)
 		}
 		if long {
 			l.long = true
 			continue
+		}
+		if l.open = cut; cut && len(bytes.TrimSpace(line)) == 0 {
+			return l.object(true) // blanks before what was cut off are no empty line
 		}
 		if err := l.add(plainText(line), at); err != nil {
 			return err
@@ -147,9 +151,10 @@ func (l *list) unfold(i int, more []byte) {
 	l.cells[i] = append(l.cells[i], more...)
 }
 
-// object hands the properties on. An object at the end of the input may lack
-// some: those before it tell how many there should be.
-func (l *list) object(cut bool) error {
+// object hands the properties on. At the end of the input, without an empty line
+// behind it, an object may lack some: those before it tell how many there should be,
+// and the first one must at least say for whom it is.
+func (l *list) object(end bool) error {
 	defer func() { l.names, l.cells, l.raw, l.long = l.names[:0], l.cells[:0], l.raw[:0], false }()
 	if len(l.names) == 0 {
 		return nil
@@ -165,15 +170,18 @@ func (l *list) object(cut bool) error {
 	if c.names < 3 {
 		return nil
 	}
-	if c.format() == "" || cut && len(l.names) < l.most {
-		if l.told != "" || cut {
-			l.s.skip(l.line, event.SkipCut)
+	f := c.format()
+	if end && (f == "" || len(l.names) < l.most || !c.has[colRecipient] && !c.has[colRecipientStatus]) {
+		l.s.skip(l.line, event.SkipCut)
+		return nil
+	}
+	if f == "" {
+		if l.told {
+			l.s.skip(l.line, event.SkipBroken)
 		}
 		return nil
 	}
-	if f := c.format(); f != l.told {
-		l.told = f
-	}
+	l.told = true
 	l.most = max(l.most, len(l.names))
 	if err := l.s.columns(c); err != nil {
 		return err
@@ -185,7 +193,7 @@ func (l *list) object(cut bool) error {
 		r.cell[k] = l.cells[i]
 	}
 	r.cell[noCol], r.cell[colIgnored] = nil, nil
-	if cut {
+	if end && l.open {
 		r.open = c.cols[len(c.cols)-1]
 	}
 	return l.s.row(&r)

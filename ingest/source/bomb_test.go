@@ -81,8 +81,8 @@ func TestBombs(t *testing.T) {
 
 // Ordinary rotated logs are no bombs, nor is a large tar.
 func TestNoBombs(t *testing.T) {
-	o := Options{Floor: 1 << 20, Unpacked: 30 << 20}
-	log := logLike(200_000)
+	o := Options{Floor: 1 << 18, Unpacked: 9 << 20}
+	log := logLike(50_000)
 	for name, b := range map[string][]byte{
 		"plain": log, "gz": gz(log), "zst": zst(log), "tar": tarred(file{"a", log}, file{"b", log}), "tar.gz": gz(tarred(file{"a", log})),
 		"zip": zipped(zip.Deflate, file{"a", log}),

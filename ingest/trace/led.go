@@ -27,7 +27,7 @@ func fill(a *event.Attempt, s string) {
 		last := layers[len(layers)-1]
 		a.Reply.Code = last.Reply.Code
 		a.Reply.Enhanced = last.Reply.Enhanced.String()
-		a.Spoke = last.Remote
+		a.Spoke = last.Remote && !strings.Contains(last.Text, "STARTTLS is required to send mail") // its own words, with a code
 		a.Stage = last.Stage
 	}
 	remote(a, s)
@@ -81,7 +81,8 @@ func remote(a *event.Attempt, s string) {
 	}
 }
 
-// field gives what stands behind a label, up to an end or to where it was cut.
+// field gives what stands behind a label, up to its end; half a name of a host
+// is none, so what was cut is not there. A blank ends at the end of the text too.
 // Letters in the label may be of either case.
 func field(s, label, end string) string {
 	i := indexFold(s, label)
@@ -89,8 +90,12 @@ func field(s, label, end string) string {
 		return ""
 	}
 	s = strings.TrimLeft(s[i+len(label):], " ")
-	if j := strings.Index(s, end); j >= 0 {
+	j := strings.Index(s, end)
+	switch {
+	case j >= 0:
 		s = s[:j]
+	case end != " ":
+		return ""
 	}
 	return strings.TrimSpace(s)
 }

@@ -9,6 +9,7 @@
 //
 //	go run ./examples/make            # writes into ./examples
 //	go run ./examples/make -o DIR
+//	go run ./examples/make -week      # only examples/week: some minutes
 package main
 
 import (
@@ -30,9 +31,10 @@ import (
 
 func main() {
 	out := flag.String("o", "examples", "directory to write to")
+	seven := flag.Bool("week", false, "make the week instead of the other examples")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *out)
+	err := run(ctx, *out, *seven)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "make examples:", err)
@@ -40,13 +42,19 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, out string) error {
+func run(ctx context.Context, out string, seven bool) error {
 	deps, err := mta.Find()
 	if err != nil {
 		return err
 	}
 	if _, err := os.Stat(out); err != nil {
 		return fmt.Errorf("%w; run it from the root of the repository", err)
+	}
+	if seven {
+		return week(ctx, deps, filepath.Join(out, "week"))
+	}
+	if err := traces(filepath.Join(out, "trace")); err != nil {
+		return err
 	}
 	for _, r := range rounds() {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)

@@ -206,3 +206,97 @@ func running(t *testing.T, what string) (n int) {
 	}
 	return n
 }
+
+// TestClockJumps shows that what runs in a cell lives in its time, also after a jump.
+func TestClockJumps(t *testing.T) {
+	deps, err := mta.Find()
+	if err != nil {
+		t.Skip(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	start := time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC)
+	clock := mta.NewClock(start)
+	zone := time.FixedZone("CET", 3600)
+	c, err := mta.Open(ctx, mta.Options{Deps: deps, Host: "mail.example.org", Clock: clock, Local: "CET-1",
+		Syslog: &mta.Syslog{Name: "log/syslog", Host: "mail", Zone: zone, Drop: []string{"nonsense"}}})
+	if errors.Is(err, mta.ErrUnavailable) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	date := func(want time.Time) {
+		t.Helper()
+		out, err := c.Run(ctx, "", "date", "+%s %Z")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var seconds int64
+		if _, err := fmt.Sscanf(out, "%d CET\n", &seconds); err != nil {
+			t.Fatalf("%q: %v", out, err)
+		}
+		if late := time.Unix(seconds, 0).Sub(want); late < -time.Second || late > time.Minute {
+			t.Errorf("it is %s, want %s", time.Unix(seconds, 0).UTC(), want)
+		}
+	}
+	date(start)
+	if err := clock.Jump(start.AddDate(0, 0, 5)); err != nil {
+		t.Fatal(err)
+	}
+	date(start.AddDate(0, 0, 5))
+	if err := clock.Jump(start); err != nil {
+		t.Fatal(err)
+	}
+	date(start.AddDate(0, 0, 5)) // it never goes back
+	for _, text := range []string{"this is nonsense", "<22>Feb  8 04:05:06 postfix/smtp[17]: sense"} {
+		if err := dgram(c.Path("dev/log"), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Written(ctx); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.ReadFile(c.Path("log/syslog"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line := string(log); !strings.HasPrefix(line, "2031-02-08T05:05:") || !strings.HasSuffix(line, "+01:00 mail postfix/smtp[17]: sense\n") {
+		t.Errorf("logged %q", line)
+	}
+}
+
+func dgram(path, text string) error {
+	conn, err := net.Dial("unixgram", path)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = conn.Write([]byte(text))
+	return err
+}
+
+func TestReceiverDecides(t *testing.T) {
+	r := &mta.Receiver{Host: "mx.example.com", Script: mta.Script{"rcpt": {Reply: "550 by script"}},
+		Decide: func(stage, address string) (mta.Answer, bool) {
+			return mta.Answer{Reply: "450 not yet"}, stage == "rcpt" && address == "z@example.com"
+		}}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- r.Serve(l) }()
+	for to, want := range map[string]int{"Z@example.com": 450, "y@example.com": 550} {
+		_, err := send(t, l.Addr().String(), "a@example.org", to)
+		var reply *textproto.Error
+		if !errors.As(err, &reply) || reply.Code != want {
+			t.Errorf("%s: %v, want %d", to, err, want)
+		}
+	}
+	l.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -19,7 +19,23 @@ const (
 	lineRecipient
 	lineUnclear
 	lines
+
+	// Two more gather what is one trouble and is told in different words.
+	lineAnyRoute = lines
+	lineAnyTrust = lines + 1
+	allLines     = lines + 2
 )
+
+// pool gives the line that gathers l with its relatives, false where there is none.
+func (l line) pool() (line, bool) {
+	switch l {
+	case lineRoute, lineDNS, lineSystem:
+		return lineAnyRoute, true
+	case lineThrottle, lineGrey, lineReputation, lineJudged:
+		return lineAnyTrust, true
+	}
+	return 0, false
+}
 
 // group is a cause as incidents are kept for it: lines that are often one
 // trouble, of which at most one incident is open at a provider.
@@ -70,6 +86,10 @@ func (l line) nature() nature {
 		return nature{groupTrust, 0.005, 0.002, 0.06, 3, 2, false, 0}
 	case lineSender:
 		return nature{groupSender, 0.003, 0.0015, 0.06, 4, 3, false, 1}
+	case lineAnyRoute:
+		return nature{groupRoute, 0.009, 0.004, 0.06, 3, 2, false, 0}
+	case lineAnyTrust:
+		return nature{groupTrust, 0.02, 0.005, 0.08, 3, 2, true, 0}
 	case lineRecipient:
 		return nature{groupRecipient, 0.02, 0.005, 0.15, 10, 8, false, 4}
 	}

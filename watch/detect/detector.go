@@ -186,9 +186,13 @@ func (d *Detector) deliver(p *provider, o *Observation) {
 	p.delivered++
 	p.count(o, d.now)
 	d.tempo.add(o, d.now)
+	weight := 1.0
+	if _, known := d.seen.get(o.Message); known {
+		weight = retried
+	}
 	for _, t := range p.open {
 		if t != nil && t.within(o) {
-			d.worked(p, t)
+			d.worked(p, t, weight)
 		}
 	}
 }
@@ -214,8 +218,12 @@ func (d *Detector) fail(p *provider, o *Observation) {
 	}
 	bit := uint16(1) << l
 	if was.counts&bit != 0 {
+		if t := p.open[l.nature().group]; t != nil && was.tries < maxTries && t.within(o) {
+			was.tries++
+			t.broke(d.now, retried)
+		}
 		d.seen.put(o.Message, was, d.now)
-		return // a retry says nothing new
+		return // a retry says nothing new, but that it is not over
 	}
 	weight, waits := d.weight(p, l, o, was, known)
 	if waits {
@@ -232,12 +240,19 @@ func (d *Detector) fail(p *provider, o *Observation) {
 	d.weigh(p, l, o, weight)
 }
 
+// A retry speaks for or against the end of an incident, less than a new
+// message does, and one that nobody will ever take not for long.
+const (
+	retried  = 0.5
+	maxTries = 6
+)
+
 // near gives the line that an unclear failure belongs to: that of an open
 // incident, else the one that failed last within hours, else its own.
 func (p *provider) near(now int64) line {
 	best, at := lineUnclear, now-6*hour
 	for l, e := range p.lines {
-		if e == nil || line(l) == lineUnclear || line(l) == lineRecipient {
+		if e == nil || line(l) >= lineRecipient {
 			continue
 		}
 		if t := p.open[line(l).nature().group]; t != nil && t.line == line(l) {

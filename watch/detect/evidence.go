@@ -3,6 +3,8 @@ package detect
 import (
 	"math"
 	"slices"
+
+	"github.com/postroad/postroad/mail"
 )
 
 const (
@@ -32,6 +34,7 @@ type failure struct {
 	sender    ID
 	address   ID
 	source    ID
+	class     mail.Class
 }
 
 // evidence is the case against one line of one provider: what is ordinary, and

@@ -23,7 +23,7 @@ type provider struct {
 
 	addresses, sources units
 
-	lines  [lines]*evidence
+	lines  [allLines]*evidence
 	open   [groups]*track
 	closed [groups]*track
 }

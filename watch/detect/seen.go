@@ -5,6 +5,7 @@ type trace struct {
 	first  int64  // when it failed first
 	counts uint16 // lines it has counted for, a bit each
 	waits  uint16 // lines it has failed for and has not counted in full
+	tries  uint8  // failed retries that spoke in an open incident
 }
 
 // seen remembers failed messages in two generations: what neither failed nor

@@ -79,40 +79,53 @@ func (t *track) report() Incident {
 
 // weigh adds one failed message to the evidence and opens an incident where it suffices.
 func (d *Detector) weigh(p *provider, l line, o *Observation, weight float64) {
+	f := failure{time: min(o.Time, d.now), trial: p.trials, weight: weight, recipient: o.Recipient,
+		sender: o.SenderDomain, address: o.Address, source: o.Source, class: o.Class}
+	if f.recipient == 0 {
+		f.recipient = o.Message
+	}
+	if t := p.open[l.nature().group]; t != nil {
+		t.Failed++
+		t.classes[o.Class]++
+		if t.within(o) {
+			t.broke(d.now, 1)
+			return
+		}
+	}
+	if d.weighLine(p, l, o, f) {
+		return
+	}
+	if pool, ok := l.pool(); ok {
+		d.weighLine(p, pool, o, f)
+	}
+}
+
+// weighLine adds a failed message to one line's evidence, and reports whether
+// that made an incident.
+func (d *Detector) weighLine(p *provider, l line, o *Observation, f failure) bool {
 	e := p.lines[l]
 	if e == nil {
-		e = &evidence{line: l, born: p.first, agedAt: d.now, tailAt: d.now, last: d.now, at: 0}
+		e = &evidence{line: l, born: p.first, agedAt: d.now, tailAt: d.now, last: d.now}
 		p.lines[l] = e
 	}
 	young := p.trials-min(p.trials, uint64(e.count)) < grown
 	r := e.ratios(young)
-	f := failure{time: min(o.Time, d.now), trial: p.trials, weight: weight, recipient: o.Recipient,
-		sender: o.SenderDomain, address: o.Address, source: o.Source}
-	if f.recipient == 0 {
-		f.recipient = o.Message
-	}
-	g := l.nature().group
-	if t := p.open[g]; t != nil {
-		t.failed(o, d.now)
-		if t.within(o) {
-			t.broke(d.now)
-			return
-		}
-	}
 	e.age(&r, d.now, p.trials-1)
 	r = e.ratios(young)
 	e.at = p.trials
 	e.add(&r, f)
 	e.letter = o.Mail
-	d.weighUnit(p, e, &r, o, ScopeAddress, o.Address, &p.addresses, weight)
-	d.weighUnit(p, e, &r, o, ScopeSource, o.Source, &p.sources, weight)
-	if scope, target, k, height, ok := d.sufficient(p, e, &r); ok {
-		d.open(p, e, &r, scope, target, k, height, o)
+	d.weighUnit(p, e, &r, ScopeAddress, o.Address, &p.addresses, f.weight)
+	d.weighUnit(p, e, &r, ScopeSource, o.Source, &p.sources, f.weight)
+	scope, target, k, height, ok := d.sufficient(p, e, &r)
+	if ok {
+		d.open(p, e, &r, scope, target, k, height)
 	}
+	return ok
 }
 
 // weighUnit keeps the case against one address or source.
-func (d *Detector) weighUnit(p *provider, e *evidence, r *ratios, o *Observation, s Scope, id ID, u *units, weight float64) {
+func (d *Detector) weighUnit(p *provider, e *evidence, r *ratios, s Scope, id ID, u *units, weight float64) {
 	if id == 0 || len(u.ids) < 2 {
 		return
 	}
@@ -188,9 +201,14 @@ func (d *Detector) agree(e *evidence) float64 {
 	sum := 0.0
 	for i := range e.ring {
 		f := &e.ring[i]
-		if !e.knows(f.recipient, i) {
-			sum += min(1, 2*f.weight) * math.Exp2(-float64(d.now-f.time)/float64(agreement))
+		if e.knows(f.recipient, i) {
+			continue
 		}
+		w := min(1, 2*f.weight)
+		if i > 0 && d.delivered > 50 && f.sender == e.ring[i-1].sender && f.time-e.ring[i-1].time < 10*minute {
+			w *= 0.15 // one burst that met a closed door
+		}
+		sum += w * math.Exp2(-float64(d.now-f.time)/float64(agreement))
 	}
 	return sum
 }
@@ -228,7 +246,7 @@ func (e *evidence) bound(p *provider) (Scope, ID) {
 }
 
 // open begins an incident, or the next span of one that came back.
-func (d *Detector) open(p *provider, e *evidence, r *ratios, s Scope, target ID, k int, height float64, o *Observation) {
+func (d *Detector) open(p *provider, e *evidence, r *ratios, s Scope, target ID, k int, height float64) {
 	g := e.line.nature().group
 	var match func(*failure) bool
 	switch s {
@@ -246,7 +264,7 @@ func (d *Detector) open(p *provider, e *evidence, r *ratios, s Scope, target ID,
 		e.forgive(p.trials)
 		return
 	}
-	if t = p.closed[g]; t != nil && d.now-t.span().Recovered <= watchOn {
+	if t = p.closed[g]; t != nil && (d.now-t.span().Recovered <= watchOn || t.Concordance && p.delivered < 5) {
 		p.closed[g] = nil
 		span.Began = max(span.Began, t.span().Ended)
 		t.Spans = append(t.Spans, span)
@@ -276,7 +294,9 @@ func (d *Detector) open(p *provider, e *evidence, r *ratios, s Scope, target ID,
 	t.lastFail = d.now
 	t.gap = float64(d.now-began) / float64(max(n-1, 1))
 	t.Failed += n
-	t.classes[o.Class] += n
+	for _, f := range e.ring[len(e.ring)-min(int(n), len(e.ring)):] {
+		t.classes[f.class]++
+	}
 	t.judge()
 	p.open[g] = t
 	p.watched = true
@@ -291,29 +311,23 @@ func (t *track) judge() {
 	t.good = min(t.good, t.bad/3)
 }
 
-// failed counts a new failed message.
-func (t *track) failed(o *Observation, now int64) {
-	t.Failed++
-	t.classes[o.Class]++
-}
-
 // broke takes a failed message of the incident into the case for its end.
-func (t *track) broke(now int64) {
-	t.fails++
-	t.trials++
+func (t *track) broke(now int64, weight float64) {
+	t.fails += weight
+	t.trials += weight
 	t.gap += 0.1 * (float64(now-t.lastFail) - t.gap)
 	t.lastFail = now
-	t.run = max(0, t.run-math.Log(t.bad/t.good))
+	t.run = max(0, t.run-weight*math.Log(t.bad/t.good))
 	t.judge()
 }
 
 // worked takes a delivery.
-func (d *Detector) worked(p *provider, t *track) {
+func (d *Detector) worked(p *provider, t *track, weight float64) {
 	if t.run == 0 {
 		t.runFrom = d.now
 	}
-	t.trials++
-	t.run += math.Log((1 - t.good) / (1 - t.bad))
+	t.trials += weight
+	t.run += weight * math.Log((1-t.good)/(1-t.bad))
 	d.recover(p, t)
 }
 

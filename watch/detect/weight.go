@@ -103,7 +103,7 @@ func (d *Detector) weight(p *provider, l line, o *Observation, was trace, known 
 		case o.Mail != 0 && o.Mail == e.letter && d.now-last.time < 6*hour:
 			e.repeat++
 			w *= 0.2 / float64(e.repeat)
-		case d.now-last.time <= second && last.sender == o.SenderDomain && last.source == o.Source:
+		case d.now-last.time <= p.clump(d.now) && last.sender == o.SenderDomain:
 			e.repeat++
 			w /= float64(min(e.repeat, 3) + 1)
 		default:
@@ -114,4 +114,10 @@ func (d *Detector) weight(p *provider, l line, o *Observation, was trace, known 
 		}
 	}
 	return w, false
+}
+
+// clump is the time between two failures of one sender below which they are
+// hardly two: far less than the provider's mail is usually apart.
+func (p *provider) clump(now int64) int64 {
+	return min(max(int64(float64(year)/p.aYear(now)/20), second), 2*minute)
 }

@@ -251,41 +251,33 @@ func cells(out [][]byte, row []byte, separator byte) [][]byte {
 
 // row gives the next row with its line; it is valid until the next call. cut
 // says that the stream ends in it.
-func (d *reading) row(w *window) (row []byte, cut, ok bool) {
+func (d *reading) row(w *window, h *sheet) (row []byte, cut, ok bool) {
 	for w.more() {
 		d.line = w.line
 		end, open, lines := 0, false, 0
 		for {
 			b := w.b()
 			nl := bytes.IndexByte(b[end:], '\n')
-			if nl < 0 {
-				if len(b) > maxRecord {
-					d.skip(event.SkipLong)
-					w.nextLine()
-					break
-				}
-				if w.fill() {
-					continue
-				}
-				open = open != (bytes.Count(b[end:], []byte{'"'})%2 == 1)
-				if open && lines > 0 {
-					lines = maxLines // a lost quote, unless the stream was cut in it
-				} else {
-					row = b
-					w.advance(len(b))
-					return row, true, true
-				}
-			} else {
-				open = open != (bytes.Count(b[end:end+nl], []byte{'"'})%2 == 1)
-				end += nl + 1
-				lines++
+			if nl < 0 && len(b) <= maxRecord && w.fill() {
+				continue
 			}
-			if !open {
-				row = b[:end]
+			last := nl < 0
+			if last {
+				nl = len(b) - end - 1
+			}
+			open = open != (bytes.Count(b[end:end+nl+1], []byte{'"'})%2 == 1)
+			end += nl + 1
+			lines++
+			if end > maxRecord {
+				d.skip(event.SkipLong)
+				w.nextLine()
+				break
+			}
+			if !open || last && !h.lostQuote(b) {
 				w.advance(end)
-				return row, false, true
+				return b[:end], last, true
 			}
-			if lines >= maxLines {
+			if last || lines >= maxLines {
 				d.skip(event.SkipBroken)
 				w.nextLine()
 				break
@@ -295,9 +287,20 @@ func (d *reading) row(w *window) (row []byte, cut, ok bool) {
 	return nil, false, false
 }
 
+// lostQuote tells a row whose closing quote was lost from one in whose quoted
+// field the stream was cut: behind the first, whole rows follow.
+func (h *sheet) lostQuote(b []byte) bool {
+	_, next, ok := bytes.Cut(b, []byte{'\n'})
+	if !ok || h.fields == 0 {
+		return false
+	}
+	line, _, _ := bytes.Cut(next, []byte{'\n'})
+	return len(cells(nil, line, h.separator)) == h.fields
+}
+
 // csv reads a stream of rows.
 func (d *reading) csv(w *window) {
-	header, _, ok := d.row(w)
+	header, cut, ok := d.row(w, new(sheet))
 	if !ok {
 		return
 	}
@@ -306,10 +309,14 @@ func (d *reading) csv(w *window) {
 		d.skip(event.SkipUnknown)
 		return
 	}
+	if cut {
+		d.skip(event.SkipCut)
+	}
 	all := vendors()
 	var space [][]byte
+	usual := 0 // the length of the last field of the row before
 	for d.err == nil {
-		row, cut, ok := d.row(w)
+		row, cut, ok := d.row(w, &h)
 		if !ok {
 			return
 		}
@@ -319,7 +326,7 @@ func (d *reading) csv(w *window) {
 		d.raw, d.n = bytes.TrimRight(row, "\r\n"), 0
 		space = cells(space[:0], row, h.separator)
 		switch {
-		case cut && (len(space) < h.fields || bytes.Count(row, []byte{'"'})%2 == 1):
+		case cut && (h.cutRow(space, usual) || bytes.Count(row, []byte{'"'})%2 == 1):
 			d.skip(event.SkipCut)
 		case len(space) > h.fields+1 || len(space) < 2:
 			d.skip(event.SkipBroken)
@@ -327,8 +334,20 @@ func (d *reading) csv(w *window) {
 			d.jsonCell(all, space)
 		default:
 			d.sheetRow(&h, space)
+			usual = len(space[len(space)-1])
 		}
 	}
+}
+
+// cutRow reports whether a row without a line end lacks fields, or a part of its
+// last one: half a number is another time, and nothing shows it.
+func (h *sheet) cutRow(row [][]byte, usual int) bool {
+	n := len(row)
+	if n < h.fields {
+		return true
+	}
+	last := len(row[n-1])
+	return last == 0 && usual > 0 || h.what[h.fields-1] == colTime && last < usual
 }
 
 // jsonCell reads the record that stands in one field of a row.

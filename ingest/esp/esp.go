@@ -1,6 +1,7 @@
 package esp
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -85,7 +86,7 @@ func Read(r io.Reader, o Options, visit func(e *event.Event) error) error {
 		if w.line == 1 {
 			o.Skip(0, event.SkipEmpty)
 		}
-	case c == '{' || c == '[':
+	case c == '{' || c == '[' || looksLikeLines(w):
 		d.json(w)
 	default:
 		d.csv(w)
@@ -97,6 +98,19 @@ func Read(r io.Reader, o Options, visit func(e *event.Event) error) error {
 		return fmt.Errorf("read export near line %d: %w", w.line, w.err)
 	}
 	return nil
+}
+
+// looksLikeLines reports whether lines of JSON follow a first line that is none
+// and no header either.
+func looksLikeLines(w *window) bool {
+	for !bytes.ContainsRune(w.b(), '\n') && len(w.b()) < 16<<10 && w.fill() {
+		continue // until there is a line
+	}
+	b := w.b()
+	if _, ok := sniffCSV(b); ok {
+		return false
+	}
+	return bytes.Contains(b, []byte("\n{")) || bytes.Contains(b, []byte("\n["))
 }
 
 // reading is one run of Read.

@@ -97,7 +97,7 @@ func (f *frames) object() (record []byte, line int64, ok bool) {
 	line, f.began = f.w.line, f.w.start
 	s := scan{depth: 1, kinds: 1, prev: '{', i: 1, only: len(f.levels) < maxLevels-1}
 	found := s.run(f.w)
-	if found == scanWhole && !s.drop {
+	if found == scanWhole && !s.drop && s.i <= maxRecord {
 		record = f.w.b()[:s.i]
 		f.w.advance(s.i) // it stays where it is until the next fill
 		return record, line, true
@@ -108,6 +108,7 @@ func (f *frames) object() (record []byte, line int64, ok bool) {
 
 // end does what a scan that gave no record asks for.
 func (f *frames) end(s *scan, line int64, found scanResult) {
+	s.long = s.long || s.i > maxRecord
 	switch found {
 	case scanWhole:
 		f.w.advance(s.i)
@@ -231,7 +232,7 @@ func (s *scan) run(w *window) scanResult {
 				return found
 			}
 		}
-		if s.i > maxRecord && !s.drop {
+		if s.i >= maxRecord && !s.drop {
 			s.drop, s.long = true, true
 		}
 		if s.drop {

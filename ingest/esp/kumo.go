@@ -26,7 +26,7 @@ func readKumo(d *reading, v val) {
 	case "Bounce", "OOB":
 		s.what = failed
 	case "Expiration", "AdminBounce":
-		s.what = withheld // it did not try: its queue life or its operator ended the mail
+		s.what, s.local = failed, true // its queue life or its operator ended the mail
 	case "Feedback":
 		s.what = complained
 	case "Reception", "Delayed", "Rejection", "XferOut", "XferIn", "AdminRebind", "DeferredInjectionRebind":
@@ -43,6 +43,9 @@ func readKumo(d *reading, v val) {
 	s.messageID = kumoHeader(v, "Message-ID")
 	s.route = v.get("egress_pool").str()
 	s.remoteHost, s.remoteIP = v.get("peer_address", "name").str(), v.get("peer_address", "addr").str()
+	if (kind == "TransientFailure" || kind == "Bounce") && !v.get("peer_address").ok() {
+		s.local = true // no connection, no words
+	}
 	if kind == "OOB" || kind == "Feedback" {
 		s.remoteHost, s.remoteIP = "", "" // who brought us the report, not who was tried
 	}

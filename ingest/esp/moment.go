@@ -8,22 +8,20 @@ import (
 )
 
 // layouts are the forms of a time that exports write, the common ones first.
+// Names of zones are not among them: only UTC has one that is the same for all.
 var layouts = [...]string{
 	time.RFC3339Nano,
 	"2006-01-02T15:04:05.999999999Z0700",
 	"2006-01-02 15:04:05.999999999Z07:00",
 	"2006-01-02 15:04:05.999999999 Z07:00",
 	"2006-01-02 15:04:05.999999999 Z0700",
-	"2006-01-02 15:04:05.999999999 -0700 MST",
-	"2006-01-02 15:04:05.999999999 UTC",
+	"2006-01-02 15:04:05.999999999 -0700 MST", // the offset counts, not the name
 	"2006-01-02 15:04:05.999999999",
 	"2006-01-02T15:04:05.999999999",
 	"2006-01-02 15:04",
 	"2006/01/02 15:04:05",
-	time.RFC1123Z,
-	time.RFC1123,
 	"Mon, 2 Jan 2006 15:04:05 -0700",
-	"Mon, 2 Jan 2006 15:04:05 MST",
+	"Mon, 2 Jan 2006 15:04:05",
 	"2 Jan 2006 15:04:05 -0700",
 	"Jan 2, 2006 15:04:05",
 	"Jan 2, 2006 3:04:05 PM",
@@ -43,6 +41,11 @@ func moment(s string, zone *time.Location) (t time.Time, ok bool) {
 	if t, ok := epoch(s); ok {
 		return t, true
 	}
+	for _, utc := range [...]string{" UTC", " GMT", " +0000 UTC"} {
+		if rest, ok := strings.CutSuffix(s, utc); ok {
+			s, zone = rest, time.UTC
+		}
+	}
 	for _, layout := range layouts {
 		if t, err := time.ParseInLocation(layout, s, zone); err == nil {
 			return t.UTC(), true
@@ -57,14 +60,14 @@ func moment(s string, zone *time.Location) (t time.Time, ok bool) {
 func epoch(s string) (time.Time, bool) {
 	whole, part, _ := strings.Cut(s, ".")
 	n, err := strconv.ParseInt(whole, 10, 64)
-	if err != nil {
+	if err != nil || strings.TrimLeft(part, "0123456789") != "" {
 		f, err := strconv.ParseFloat(s, 64)
 		if err != nil || math.IsNaN(f) || f < 0 || f > math.MaxInt64/2 {
 			return time.Time{}, false
 		}
 		n, part = int64(f), ""
 	}
-	if n < 0 || n > math.MaxInt64/2 || strings.TrimLeft(part, "0123456789") != "" {
+	if n < 0 || n > math.MaxInt64/2 {
 		return time.Time{}, false
 	}
 	t, unit := time.Unix(n, 0), time.Second

@@ -41,6 +41,7 @@ type sight struct {
 	code     int    // outside the text
 	enhanced string // outside the text
 	text     string
+	local    bool // the words are the vendor's, codes and all
 	stage    mail.Stage
 	tls      *event.TLS
 	number   int
@@ -122,7 +123,7 @@ func (s *sight) attempt(recipient string) *event.Attempt {
 		return a
 	}
 	a.Reply = reply(s.text, s.code, s.enhanced)
-	a.Spoke = s.what == delivered || (a.Reply.Code != 0 || a.Reply.Enhanced != "") && !isOwnWords(s.text)
+	a.Spoke = s.what == delivered || !s.local && (a.Reply.Code != 0 || a.Reply.Enhanced != "") && !isOwnWords(s.text)
 	return a
 }
 

@@ -109,10 +109,10 @@ func (p *Printer) many(in *Incident) string {
 	} else {
 		args := lang.Args{"Failed": p.number(in.FailedMessages), "Share": percent(p.Texts, in.FailedMessages, in.Messages)}
 		s = append(s, p.Texts.Count("many.messages", int(in.Messages), args))
-		args = lang.Args{"Failed": p.number(in.Failures), "Share": rate(p.Texts, *in.Rate)}
+		args = lang.Args{"Failed": p.number(in.Failures), "Share": p.Texts.Percent(*in.Rate)}
 		key := "many.attempts"
 		if in.BaselineRate != nil {
-			key, args["Before"] = "many.attempts.before", rate(p.Texts, *in.BaselineRate)
+			key, args["Before"] = "many.attempts.before", p.Texts.Percent(*in.BaselineRate)
 		}
 		if in.Attempts != in.Messages || in.Failures != in.FailedMessages || in.BaselineRate != nil {
 			s = append(s, p.Texts.Count(key, int(in.Attempts), args))
@@ -125,22 +125,6 @@ func (p *Printer) many(in *Incident) string {
 		s = append(s, p.text("many.mixed", nil))
 	}
 	return p.Texts.Reasons(s)
-}
-
-// rate is a share in per cent, with one decimal below one.
-func rate(t *lang.Catalogue, share float64) string {
-	n := t.Number(int(share*100 + 0.5))
-	switch {
-	case share <= 0:
-		n = "0"
-	case share < 0.0005:
-		n = "<" + strings.TrimSuffix(t.Confidence(0.1), "0")
-	case share < 0.00995:
-		n = strings.TrimSuffix(t.Confidence(float64(int(share*1000+0.5))/10), "0")
-	case share < 1 && int(share*100+0.5) == 100:
-		n = "99"
-	}
-	return t.Text("number.percent", lang.Args{"Number": n})
 }
 
 func (p *Printer) domains(list []string, more int) string {

@@ -48,6 +48,29 @@ func (c *Catalogue) Confidence(p float64) string {
 	return s + mark + rest
 }
 
+// Percent writes a share from 0 to 1 in per cent: "61 %", with one decimal below
+// one per cent. Only none is 0 and only all is 100.
+func (c *Catalogue) Percent(share float64) string {
+	n := c.Number(int(share*100 + 0.5))
+	switch {
+	case share <= 0:
+		n = "0"
+	case share < 0.0005:
+		n = "<" + c.decimal(1)
+	case share < 0.00995:
+		n = c.decimal(int(share*1000 + 0.5))
+	case share < 1 && share >= 0.995:
+		n = "99"
+	}
+	return c.Text("number.percent", Args{"Number": n})
+}
+
+// decimal writes n tenths, less than ten.
+func (c *Catalogue) decimal(n int) string {
+	s := c.Confidence(float64(n) / 10)
+	return s[:len(s)-1]
+}
+
 // Duration writes d in words of two units at most: "3 h 10 min", "2 d 4 h".
 // The unit signs are those of the SI and are the same in all six languages but
 // for the day, which is a text of the catalogue.

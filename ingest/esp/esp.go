@@ -30,6 +30,11 @@ const (
 	FormatUnisender  = "unisender-events"
 )
 
+// RouteWithheld is the route of an attempt that was none: the vendor refused by
+// its own list or rules before it asked any host. It tells about the sender's
+// list, never about the receiver.
+const RouteWithheld = "withheld"
+
 // The limits. A record beyond them is left out, and reading goes on behind it.
 const (
 	maxRecord = 4 << 20 // bytes of one record

@@ -118,6 +118,7 @@ func (s *sight) attempt(recipient string) *event.Attempt {
 	}
 	if s.what == withheld {
 		// The vendor's codes are not SMTP's, and no one said them.
+		a.Route = RouteWithheld
 		a.Reply = reply(s.text, 0, "")
 		a.Reply.Code, a.Reply.Enhanced = 0, ""
 		return a
@@ -134,6 +135,8 @@ func isOwnWords(text string) bool {
 		"unable to get mx info",                     // SendGrid
 		"Error dialing remote address",              // SendGrid
 		"Message expired: unable to deliver in",     // SES
+		"Unable to connect to remote host",          // SES
+		"Unable to lookup DNS for",                  // SES
 		"KumoMTA internal:",                         // KumoMTA
 		"Amazon SES has suppressed",                 // SES
 		"Amazon SES did not send the message",       // SES
@@ -231,6 +234,9 @@ func unwrap(text string) string {
 		case "smtp", "x-unix", "dns", "esmtp", "lmtp", "x-smtp":
 			text = strings.TrimSpace(text[i+1:])
 		}
+	}
+	if i := strings.Index(text, ": smtp;"); i > 0 && i < 40 { // Postmark: "action failed: smtp;550 ..."
+		text = strings.TrimSpace(text[i+len(": smtp;"):])
 	}
 	if strings.HasSuffix(text, ")") {
 		for _, word := range [...]string{"sent (", "bounced (", "soft bounce (", "deferred (", "delivered ("} {

@@ -348,7 +348,15 @@ func tlsVersion(s string) string {
 // incoming mail included.
 func (l *Line) eximHost(s string) (rest string, last bool) {
 	a := l.Attempt
-	open := strings.IndexByte(s, '[')
+	from := 0
+	if i := strings.Index(s, " ("); i >= 0 && i < 256 && strings.IndexByte(s[:i], ' ') < 0 || strings.HasPrefix(s, "(") {
+		// The helo may be an address in brackets itself.
+		from = max(strings.IndexByte(s, ')'), 0)
+	}
+	open := strings.IndexByte(s[from:], '[')
+	if open >= 0 {
+		open += from
+	}
 	space := strings.IndexByte(s, ' ')
 	if open < 0 || space < 0 || open > space+1 && !strings.HasPrefix(s[space+1:], "(") {
 		if space < 0 {

@@ -31,8 +31,7 @@ func (r *Reader) message(p *prefix, raw []byte, cutShort bool) error {
 		}
 	}
 	if p.host != r.host {
-		r.host = strings.Clone(p.host)
-		r.hosted = maphash.String(r.join.seed, r.host)
+		r.newHost(p.host)
 	}
 	id, text := firstWord(m)
 	if id == "" {
@@ -173,8 +172,14 @@ func (r *Reader) other(p *prefix, raw []byte, now int64, cutShort bool) error {
 	if strings.HasPrefix(p.tag, "postfix") {
 		return r.result(p, raw, now, cutShort)
 	}
-	if n, ok := isEximID(m); ok && len(m) > n+4 {
-		id, text := m[:n], trim(m[n:])
+	var l Line
+	s := m
+	if eximPrefix(&l, &s, r.cut) {
+		n, ok := isEximID(s)
+		if !ok || len(s) < n+4 {
+			return r.result(p, raw, now, cutShort)
+		}
+		id, text := s[:n], trim(s[n:])
 		switch {
 		case strings.HasPrefix(text, "<= "):
 			r.eximTaken(r.key(id), now, text[3:])
@@ -184,6 +189,9 @@ func (r *Reader) other(p *prefix, raw []byte, now int64, cutShort bool) error {
 			return nil
 		}
 		return r.result(p, raw, now, cutShort)
+	}
+	if handled, err := r.qmail(p, raw, now); handled {
+		return err
 	}
 	if i := strings.Index(m, ": from="); i > 0 && i <= 32 && strings.Contains(m[i:], ", msgid=") {
 		r.sendmail(r.key(m[:i]), now, m[i+2:])

@@ -1,18 +1,18 @@
-// Package maillog reads single lines of the logs that mail servers write:
-// Postfix and Exim whole, and the delivery lines of Sendmail, OpenSMTPD,
-// KumoMTA and qmail, so that a line pasted into a terminal is recognised too.
+// Package maillog reads the logs that mail servers write: Postfix and Exim whole,
+// and the delivery lines of Sendmail, OpenSMTPD, KumoMTA and qmail.
 //
-// One line comes in; one delivery attempt (or one refusal of ours) goes out, as
-// a body for the event record, with the time, the host and the service that the
-// log names. Nothing is kept between lines and nothing survives a crash: what
-// several lines say together (Message-ID, sender, attempt number) is put
-// together by whoever reads the file. It is used by explain for one pasted
-// line, and later by the reader of whole logs.
+// One line comes in ([ParseLine]), or a file of them ([Reader]); delivery
+// attempts, what was said on the way to them, and refusals of ours go out, as
+// bodies for the event record, with the time, the host and the service that the
+// log names. What several lines say together (Message-ID, sender, client, the
+// number of the attempt, what a message that was given up was waiting for) is
+// put together by a [Join], which is shared by the files of a pile, is bounded,
+// and is gone when the program ends. ParseLine is used by explain for what was
+// pasted, Reader by analyze.
 //
 // The scanner is written by hand because logs have millions of lines: no
-// regular expressions, and every string of the result is a piece of the line
-// that was given. Who keeps a result for long, and reads into a buffer that is
-// used again or a large block, clones the strings.
+// regular expressions, and every string of a result is a piece of the text that
+// was given. Who keeps a result of Reader for longer than the call clones it.
 package maillog
 
 import (

@@ -143,7 +143,7 @@ func parseOpenSMTPD(l *Line, s string) bool {
 		case "evpid":
 			a.QueueID = value
 		case "from":
-			a.SenderDomain = domainOf(value)
+			a.Sender, a.SenderDomain = value, domainOf(value)
 		case "to":
 			a.Recipient = value
 		case "source":
@@ -227,7 +227,7 @@ func parseQmail(l *Line, s string) bool {
 		a.Stage = mail.StageData
 	case strings.Contains(text, "failed after I sent the message"), strings.Contains(text, " accepted message"):
 		a.Stage = mail.StageFinal
-	case strings.Contains(text, "connected to ") && strings.Contains(text, "greeting"):
+	case strings.Contains(text, "onnected to ") && strings.Contains(text, "greeting"):
 		a.Stage = mail.StageBanner
 	}
 	return true
@@ -283,6 +283,10 @@ func parseJSON(s string, cut stamp) (Line, bool) {
 	if json.Unmarshal([]byte(s), &r) != nil {
 		return Line{}, false
 	}
+	return parseRecord(&r, cut)
+}
+
+func parseRecord(r *record, cut stamp) (Line, bool) {
 	switch {
 	case r.Message != "":
 		l := Line{Service: r.Identifier}
@@ -306,7 +310,7 @@ func parseJSON(s string, cut stamp) (Line, bool) {
 		}
 		return l, ok
 	case r.Response != nil && r.Type != "":
-		return kumo(&r)
+		return kumo(r)
 	}
 	return Line{}, false
 }
@@ -322,7 +326,7 @@ func number64(s string) (v int64, n int) {
 // kumo reads a record of KumoMTA's log.
 func kumo(r *record) (Line, bool) {
 	a := &event.Attempt{
-		QueueID: r.ID, SenderDomain: domainOf(r.Sender), Number: r.NumAttempts,
+		QueueID: r.ID, Sender: r.Sender, SenderDomain: domainOf(r.Sender), Number: r.NumAttempts,
 		Route: r.EgressPool, Stage: commandStage(strings.ToUpper(r.Response.Command)),
 	}
 	switch v := r.Recipient.(type) {

@@ -2,6 +2,7 @@ package maillog
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"hash/maphash"
 	"io"
@@ -151,20 +152,23 @@ func (r *Reader) line(b []byte, cutShort bool) error {
 			return r.zeros(b, cutShort)
 		}
 	}
+	return r.stamped(&p, b, cutShort)
+}
+
+// stamped leaves out what is of a time that cannot be.
+func (r *Reader) stamped(p *prefix, b []byte, cutShort bool) error {
 	if !p.time.IsZero() {
 		if unix := p.time.Unix(); unix > r.now+ahead || unix < firstUnix {
 			r.logs++
 			r.o.Skip(r.n, event.SkipStamp)
 			return nil
 		}
-		if r.cal.late && !r.told {
+		if r.cal.guessedLate() && r.o.At == nil && !r.told {
 			r.told = true
-			if r.o.At == nil {
-				r.o.Skip(r.n, event.SkipStamp)
-			}
+			r.o.Skip(r.n, event.SkipStamp)
 		}
 	}
-	return r.message(&p, b, cutShort)
+	return r.message(p, b, cutShort)
 }
 
 // zeros reads a line with NULs in it: a piece of UTF-16 that was added to a file
@@ -193,55 +197,81 @@ func (r *Reader) head(s string, p *prefix) bool {
 	if !ok {
 		return false
 	}
-	i := 0
-	if n := len(r.host); n > 0 && len(rest) > n && rest[n] == ' ' && rest[:n] == r.host {
-		i = n
-	} else {
-		i = strings.IndexByte(rest, ' ')
-		if i <= 0 || !r.newHost(rest[:i]) {
+	if _, exim := isEximID(rest); exim {
+		p.time, p.rest = t, rest
+		return true
+	}
+	i, known := len(r.host), true
+	if i == 0 || len(rest) <= i || rest[i] != ' ' || rest[:i] != r.host {
+		known = false
+		if i = strings.IndexByte(rest, ' '); i <= 0 || !isHost(rest[:i]) {
 			return false
 		}
 	}
 	tag := rest[i+1:]
-	n := min(len(tag), 100)
-	open := strings.IndexByte(tag[:n], '[')
+	open := strings.IndexByte(tag[:min(len(tag), 100)], '[')
 	if open <= 0 || strings.IndexByte(tag[:open], ' ') >= 0 {
 		return false
 	}
-	pid, k := number(tag[open+1:])
-	end := open + 1 + k
-	if k == 0 || end+3 > len(tag) || tag[end:end+3] != "]: " {
+	pid, n := number(tag[open+1:])
+	end := open + 1 + n
+	if n == 0 || end+4 > len(tag) || tag[end:end+3] != "]: " || tag[end+3] == ' ' || tag[end+3] == '[' {
 		return false
 	}
-	p.time, p.host, p.tag, p.pid = t, r.host, tag[:open], pid
-	p.rest = tag[end+3:]
-	if p.rest != "" && (p.rest[0] == ' ' || p.rest[0] == '[') {
-		return false
+	if !known {
+		r.newHost(rest[:i])
 	}
+	p.time, p.host, p.tag, p.pid, p.rest = t, r.host, tag[:open], pid, tag[end+3:]
 	return true
 }
 
-// newHost takes a word for the name of the host.
-func (r *Reader) newHost(s string) bool {
+// isHost tells a word that can only be the name of the host.
+func isHost(s string) bool {
 	if s[len(s)-1] == ':' || s[0] == '<' || isLevel(s) || strings.IndexByte(s, '=') >= 0 || strings.IndexByte(s, '<') >= 0 {
 		return false
 	}
-	if _, _, again := cutTime(s, firstYear, time.UTC); again {
-		return false
-	}
+	_, _, again := cutTime(s, firstYear, time.UTC)
+	return !again
+}
+
+// newHost remembers the host of the lines that follow.
+func (r *Reader) newHost(s string) {
 	r.host = strings.Clone(s)
 	r.hosted = maphash.String(r.join.seed, r.host)
-	return true
 }
 
 // json reads journald's export, the wrapper of a container engine, KumoMTA.
 func (r *Reader) json(s string, raw []byte) error {
-	l, ok := parseJSON(s, r.cut)
+	var rec record
+	if json.Unmarshal([]byte(s), &rec) != nil {
+		r.o.Skip(r.n, event.SkipUnknown)
+		return nil
+	}
+	switch {
+	case rec.Message != "":
+		p := prefix{host: rec.Hostname, tag: rec.Identifier, rest: trim(rec.Message)}
+		p.pid, _ = number(rec.JournalPID)
+		if us, n := number64(rec.Realtime); n > 0 {
+			p.time = time.UnixMicro(us).UTC()
+		}
+		return r.stamped(&p, raw, false)
+	case rec.Log != "" && rec.Log[0] != '{':
+		p := cutPrefix(trim(rec.Log), r.cut)
+		if p.time.IsZero() {
+			p.time = rec.Time
+		}
+		return r.stamped(&p, raw, false)
+	}
+	l, ok := parseRecord(&rec, r.cut)
 	if !ok {
 		r.o.Skip(r.n, event.SkipUnknown)
 		return nil
 	}
 	r.logs++
+	if !l.Time.IsZero() && (l.Time.Unix() > r.now+ahead || l.Time.Unix() < firstUnix) {
+		r.o.Skip(r.n, event.SkipStamp)
+		return nil
+	}
 	l.Origin.Grade = event.GradeLog
 	return r.visit(&l, raw)
 }

@@ -31,7 +31,8 @@ type calendar struct {
 
 	walk walk
 	last int64 // Unix seconds of the last line
-	late bool  // a stamp would have begun a year that has not come: the first year was guessed too late
+	late int   // how many stamps would have begun a year that has not come
+	slip int   // how many came since the year had to be set back, 0 if it had not
 
 	day    int64 // the civil day that offset belongs to
 	known  bool  // day is set
@@ -140,15 +141,27 @@ func (c *calendar) place(month, day, second int) int64 {
 	} else if year == 0 {
 		year = c.guess(month, day, second)
 	}
+	if c.slip > 0 {
+		c.slip++
+		if year == c.walk.was.year {
+			c.slip = 0 // one wrong clock
+		}
+	}
 	if !c.fixed && c.after(year, month, day, second) {
-		c.late, year = true, year-1
-		if year == c.walk.year {
+		year--
+		if year != c.walk.year {
+			c.slip = 1
+		} else {
+			c.late++
 			// A stray line, or the first year was guessed too late and all is right
 			// from here on. The lines after it stay where they are.
 			return c.local(civilDay(year, month, day)*daySeconds + int64(second))
 		}
 	}
 	if month == 2 && day == 29 && !leap(year) && !c.fixed {
+		if c.walk.year != 0 {
+			c.slip = 1
+		}
 		for !leap(year) {
 			year--
 		}
@@ -156,6 +169,13 @@ func (c *calendar) place(month, day, second int) int64 {
 	c.walk.move(year, ord)
 	return c.local(civilDay(year, month, day)*daySeconds + int64(second))
 }
+
+// guessedLate reports that the first year of a stream was a year too late.
+func (c *calendar) guessedLate() bool { return c.late > lateLines || c.slip > lateLines }
+
+// lateLines is how many seconds with lines beyond the end of the file's time tell
+// a first year that was guessed too late from a clock that was wrong for a while.
+const lateLines = 20
 
 func (c *calendar) after(year, month, day, second int) bool {
 	return civilDay(year, month, day)*daySeconds+int64(second) > c.latest

@@ -41,6 +41,21 @@ func (c *columns) name(name string) {
 	}
 }
 
+// settle reads "Data" as the date that it is in Italian and Portuguese, where the
+// other names are of that language and none is the date's.
+func (c *columns) settle() *columns {
+	if c.has[colDate] || !c.has[colData] || c.lang != "it" && c.lang != "pt" {
+		return c
+	}
+	for i, k := range c.cols {
+		if k == colData {
+			c.cols[i] = colDate
+		}
+	}
+	c.has[colDate], c.has[colData] = true, false
+	return c
+}
+
 // format says which evidence has such columns, "" if none of ours. ESP exports
 // and queue listings have some of the names too, never these together.
 func (c *columns) format() string {

@@ -58,6 +58,7 @@ func gridOf(names, dashes []byte) *grid {
 	for _, cell := range g.cells(title) {
 		g.name(cell)
 	}
+	g.settle()
 	return g
 }
 

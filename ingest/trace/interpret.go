@@ -192,6 +192,7 @@ func statuses(into []string, s string, n int) []string {
 
 func divide(out []string, s string, sep byte) []string {
 	depth, from := 0, 0
+	s = strings.TrimRight(s, "; ")
 	for i := 0; i < len(s); i++ {
 		switch s[i] {
 		case '[', '{':
@@ -199,13 +200,24 @@ func divide(out []string, s string, sep byte) []string {
 		case ']', '}':
 			depth = max(0, depth-1)
 		case sep:
-			if depth == 0 {
+			if depth == 0 && beginsStatus(s[i+1:]) {
 				out = append(out, strings.TrimSpace(s[from:i]))
 				from = i + 1
 			}
 		}
 	}
 	return append(out, strings.TrimSpace(s[from:]))
+}
+
+// beginsStatus reports whether s begins as recipient statuses do: with a bracket
+// or a code.
+func beginsStatus(s string) bool {
+	s = strings.TrimLeft(s, " ")
+	if s == "" || s[0] == '[' || s[0] == '{' {
+		return true
+	}
+	_, _, ok := mail.ParseCode(s)
+	return ok
 }
 
 // direction reads the directionality of a row.

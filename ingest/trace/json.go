@@ -2,6 +2,7 @@ package trace
 
 import (
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -185,6 +186,9 @@ func (o *objects) member(ob, outer *object, key string, depth int) bool {
 	if !ok {
 		return false
 	}
+	if strings.HasPrefix(key, "@odata.") {
+		asked(ob, string(v))
+	}
 	if len(ob.cells) < MaxColumns && ob.size+len(v) <= MaxRow {
 		ob.c.name(key)
 		ob.cells = append(ob.cells, v)
@@ -192,6 +196,19 @@ func (o *objects) member(ob, outer *object, key string, depth int) bool {
 		ob.raw = append(append(append(append(ob.raw, key...), '='), v...), '\n')
 	}
 	return true
+}
+
+// asked reads the address of a Graph answer, "...messageTraces('<id>')/...getDetails
+// ByRecipient(recipientAddress='<address>')": the rows of the answer name neither.
+func asked(ob *object, address string) {
+	for _, q := range [...]struct{ before, name string }{{"recipientAddress='", "RecipientAddress"}, {"messageTraces('", "MessageTraceId"}} {
+		_, v, ok := strings.Cut(address, q.before)
+		v, _, closed := strings.Cut(v, "'")
+		if v = strings.ReplaceAll(v, "%40", "@"); ok && closed && v != "" && len(v) < 400 && len(ob.cells) < MaxColumns {
+			ob.c.name(q.name)
+			ob.cells = append(ob.cells, []byte(v))
+		}
+	}
 }
 
 // inner reads an object in an object: a time of Windows PowerShell ({"value":

@@ -22,15 +22,16 @@ func fill(a *event.Attempt, s string) {
 		s = strings.ToValidUTF8(s[:maxText], "")
 	}
 	a.Reply.Lines = []string{s}
+	remote(a, s)
 	layers := diagnose.Peel(s)
+	for i := len(layers) - 1; i >= 0 && a.Reply.Code == 0; i-- {
+		a.Reply.Code, a.Reply.Enhanced = layers[i].Reply.Code, layers[i].Reply.Enhanced.String()
+	}
 	if len(layers) > 0 {
 		last := layers[len(layers)-1]
-		a.Reply.Code = last.Reply.Code
-		a.Reply.Enhanced = last.Reply.Enhanced.String()
-		a.Spoke = last.Remote && !strings.Contains(last.Text, "STARTTLS is required to send mail") // its own words, with a code
 		a.Stage = last.Stage
+		a.Spoke = last.Reply.Code != 0 && (last.Remote || len(layers) > 1 || a.RemoteHost != "" || a.RemoteIP != "") && !own(last)
 	}
-	remote(a, s)
 	if frontEnd, ip := ours(s, a.RemoteHost, a.RemoteIP); frontEnd != "" || ip != "" {
 		a.SourceHost = first(frontEnd, a.SourceHost)
 		a.SourceIP = first(ip, a.SourceIP)
@@ -38,6 +39,25 @@ func fill(a *event.Attempt, s string) {
 	if a.Stage == mail.StageUnknown {
 		a.Stage = stageOf(s)
 	}
+}
+
+// own reports whether a reply is in the words of Exchange itself, which gives
+// codes to what it finds out before anybody speaks.
+func own(l diagnose.Layer) bool {
+	if e := l.Reply.Enhanced; e.Subject == 4 && e.Detail >= 300 && e.Detail < 400 || e.Subject == 7 && e.Detail >= 320 && e.Detail < 330 {
+		return true // connection, DNS and expiry; DANE and MTA-STS
+	}
+	for _, words := range [...]string{
+		"STARTTLS is required to send mail", "Connection dropped", "Connection timed out", "Unable to connect", "Cannot connect",
+		"Socket error", "Winsock error", "Message expired", "communicating with", "TLS negotiation", "Security status",
+		"TlsCertificateName", "Certificate validation failure", "DNS query", "DNS domain", "Proxy session",
+		"RESOLVER.", "STOREDRV", "TRANSPORT.", "QUEUE.", "ROUTING.", "SMTPSEND.", "SMTPSend.", "APPROVAL.", "DELIVERY.",
+	} {
+		if indexFold(l.Text, words) >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func first(values ...string) string {

@@ -56,7 +56,7 @@ func TestLastErrors(t *testing.T) {
 			if len(a.Reply.Lines) != 1 || a.Reply.Lines[0] != strings.TrimSpace(c.text) {
 				t.Errorf("the text is %q", a.Reply.Lines)
 			}
-			spoke := diagnose.SpokeUnknown
+			spoke := diagnose.Local
 			if a.Spoke {
 				spoke = diagnose.Remote
 			}

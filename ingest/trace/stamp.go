@@ -205,8 +205,11 @@ func (p *scanner) date() {
 			return
 		}
 		if c := p.s[p.i]; c >= '0' && c <= '9' {
+			from := p.i
 			numbers[n] = p.digits()
-			n++
+			if n++; n < 2 && p.i-from > 2 {
+				return
+			}
 			if p.i < len(p.s) && strings.IndexByte("/.-", p.s[p.i]) >= 0 && (n < 3) {
 				p.i++
 			}

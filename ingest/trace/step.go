@@ -24,7 +24,7 @@ func (in *interpreter) step(r *row, st stamp) error {
 		in.remember(key, func(k *known) { k.sender = first(k.sender, a.Sender) })
 		return nil
 	default:
-		in.skip(r.line, event.SkipBroken)
+		in.skip(r.line, event.SkipUnknown)
 		return nil
 	}
 	d := properties(r.get(colData))
@@ -55,7 +55,7 @@ func (in *interpreter) step(r *row, st stamp) error {
 		b := a
 		b.Recipient = recipient
 		in.outcome(r, &b, what, in.texts[i], d)
-		route := local || inbound && what != "send" && b.RemoteHost == "" && b.RemoteIP == ""
+		route := local || nobodyAsked(&b) || inbound && what != "send" && b.RemoteHost == "" && b.RemoteIP == ""
 		switch {
 		case route:
 			b.Route = RouteInbound
@@ -69,6 +69,12 @@ func (in *interpreter) step(r *row, st stamp) error {
 		}
 	}
 	return nil
+}
+
+// nobodyAsked reports whether the organisation's own directory refused the
+// recipient: no other host was concerned.
+func nobodyAsked(a *event.Attempt) bool {
+	return a.RemoteHost == "" && a.RemoteIP == "" && len(a.Reply.Lines) > 0 && indexFold(a.Reply.Lines[0], "RESOLVER.") >= 0
 }
 
 // received notes what only the row of the reception says.

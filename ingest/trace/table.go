@@ -101,7 +101,7 @@ func header(line []byte, _ *columns) (*columns, bool) {
 			}
 		}
 		if best == nil || c.names > best.names {
-			best = c
+			best = c.settle()
 		}
 	}
 	if best == nil || best.names < 3 || best.format() == "" {

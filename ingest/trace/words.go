@@ -81,26 +81,30 @@ var vocabulary = sync.OnceValue(func() *words {
 			byName[name] = col(c)
 		}
 	}
-	section := ""
-	for line := range strings.SplitSeq(wordsText, "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		if line[0] == '[' {
-			section = line
-			continue
-		}
-		meaning, rest, _ := strings.Cut(line, " ")
-		lang, forms, _ := strings.Cut(rest, " ")
-		for form := range strings.SplitSeq(forms, "|") {
-			w.add(section, meaning, lang, canonical(form), byName)
+	for _, english := range [...]bool{true, false} {
+		section := ""
+		for line := range strings.SplitSeq(wordsText, "\n") {
+			line = strings.TrimSpace(line)
+			if line == "" || line[0] == '#' {
+				continue
+			}
+			if line[0] == '[' {
+				section = line
+				continue
+			}
+			meaning, rest, _ := strings.Cut(line, " ")
+			lang, forms, _ := strings.Cut(rest, " ")
+			for form := range strings.SplitSeq(forms, "|") {
+				if english == (lang == "en") {
+					w.add(section, meaning, lang, canonical(form), byName)
+				}
+			}
 		}
 	}
 	return w
 })
 
-// add notes one form; the first meaning of a form stays, as English comes first.
+// add notes one form. The first meaning of a form stays: English comes first.
 func (w *words) add(section, meaning, lang, form string, byName map[string]col) {
 	switch section {
 	case "[columns]":

@@ -56,11 +56,11 @@ func (in *interpreter) columns(c *columns) error {
 
 // known is what one row says of a message and the others leave out.
 type known struct {
-	sender, messageID   string
-	client, clientIP    string
-	received            stamp
-	inbound, outbound   bool
-	networkID, recvHost string
+	sender, messageID string
+	client, clientIP  string
+	received          stamp
+	inbound, outbound bool
+	networkID         string
 }
 
 // row makes the events of one row.

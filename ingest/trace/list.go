@@ -67,7 +67,6 @@ func plainText(line []byte) []byte {
 type list struct {
 	t     *text
 	s     sink
-	c     *columns
 	cells [][]byte
 	names [][]byte
 	raw   []byte

@@ -222,10 +222,10 @@ func finish(a *event.Attempt, l *Line) {
 // queuedAs finds the queue id that the next host tells in its answer: "250 2.0.0
 // Ok: queued as 4T6X0z3kWqz9vC" (Postfix), "250 OK id=1rRabc-0001Ab-2C" (Exim).
 func queuedAs(s string) string {
-	i := strings.LastIndex(s, " queued as ")
+	i := strings.Index(s, " queued as ")
 	if i >= 0 {
 		i += len(" queued as ")
-	} else if i = strings.LastIndex(s, " OK id="); i >= 0 {
+	} else if i = strings.Index(s, " OK id="); i >= 0 {
 		i += len(" OK id=")
 	} else {
 		return ""

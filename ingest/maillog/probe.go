@@ -17,11 +17,10 @@ const (
 
 // survey follows the stamps of a file without placing them.
 type survey struct {
-	walk   walk
-	any    bool
-	last   monthDay // the last stamp
-	leap   int      // a year that has a 29 February, 0 if none was seen
-	second int64
+	walk walk
+	any  bool
+	last monthDay // the last stamp
+	leap int      // a year that has a 29 February, 0 if none was seen
 }
 
 type monthDay struct{ month, day, second int }

@@ -197,9 +197,11 @@ func (r *Reader) head(s string, p *prefix) bool {
 	if !ok {
 		return false
 	}
-	if _, exim := isEximID(rest); exim {
-		p.time, p.rest = t, rest
-		return true
+	if len(rest) > 16 && rest[6] == '-' {
+		if _, exim := isEximID(rest); exim {
+			p.time, p.rest = t, rest
+			return true
+		}
 	}
 	i, known := len(r.host), true
 	if i == 0 || len(rest) <= i || rest[i] != ' ' || rest[:i] != r.host {
@@ -243,11 +245,11 @@ func (r *Reader) newHost(s string) {
 // json reads journald's export, the wrapper of a container engine, KumoMTA.
 func (r *Reader) json(s string, raw []byte) error {
 	var rec record
-	if json.Unmarshal([]byte(s), &rec) != nil {
+	bad := json.Unmarshal([]byte(s), &rec) != nil
+	switch {
+	case bad:
 		r.o.Skip(r.n, event.SkipUnknown)
 		return nil
-	}
-	switch {
 	case rec.Message != "":
 		p := prefix{host: rec.Hostname, tag: rec.Identifier, rest: trim(rec.Message)}
 		p.pid, _ = number(rec.JournalPID)

@@ -368,6 +368,23 @@ func sameButTime(a, b string) string {
 	return cut(a) + "\n" + cut(b)
 }
 
+// A log that is ten times as long takes no more memory, and nothing is allocated
+// for its lines.
+func TestNothingIsAllocatedForALine(t *testing.T) {
+	log := generate(3, 1000, time.Stamp)
+	allocs := func(times int) float64 {
+		text := bytes.Repeat(log, times)
+		return testing.AllocsPerRun(2, func() {
+			if err := NewReader(bytes.NewReader(text), ReaderOptions{Year: 2024, Now: november}).Each(func(*Line, []byte) error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if one, ten := allocs(1), allocs(10); ten > one+10 {
+		t.Errorf("%.0f allocations for %d lines, %.0f for ten times as many", one, bytes.Count(log, []byte{'\n'}), ten)
+	}
+}
+
 // TestJoinIsBounded has more to remember than there is room for.
 func TestJoinIsBounded(t *testing.T) {
 	var before, after runtime.MemStats

@@ -42,63 +42,40 @@ const (
 	colStream
 	colTLS
 	colReason
-	colJSON
 	columns
 )
 
-// names are the columns' names in small letters without spaces and marks; of
-// several for the same thing the first one in a row that is not empty counts.
-func columnOf(name string) column {
-	switch name {
-	case "event", "eventtype", "eventname", "lastevent", "lastdeliveryevent", "deliveryevent", "recordtype",
-		"notificationtype", "messageevent", "status", "type", "bouncetype", "deliverystatus", "state", "activity":
-		return colEvent
-	case "severity":
-		return colSeverity
-	case "timestamp", "time", "date", "datetime", "processed", "created", "createdat", "eventtime", "eventtimestamp",
-		"bouncedat", "receivedat", "deliveredat", "occurredat", "lasteventtime", "lastdeliveryeventtimestamp",
-		"deliveryeventtimestamp", "ts", "tsevent", "bounced", "eventdate", "timestamputc", "dateutc", "datetimeutc":
-		return colTime
-	case "recipient", "recipients", "to", "toemail", "email", "emailaddress", "address", "destination", "rcptto",
-		"rawrcptto", "recipientemail", "recipientaddress", "rcpt":
-		return colRecipient
-	case "from", "sender", "fromemail", "fromemailaddress", "mailfrom", "envelopesender", "fromaddress", "friendlyfrom",
-		"msgfrom", "senderaddress", "source":
-		return colSender
-	case "messageheadersmessageid", "smtpid", "internetmessageid", "messageidheader", "headermessageid":
-		return colMessageID
-	case "sgmessageid", "msgid", "eventid", "recvmessageid", "id", "sgeventid", "transmissionid", "messageuuid":
-		return colNetworkID
-	case "messageid":
-		return colAnyID
-	case "deliverystatuscode", "code", "statuscode", "smtpcode", "responsecode", "errorcode", "smtpstatuscode":
-		return colCode
-	case "deliverystatusenhancedcode", "enhancedcode", "enhancedstatuscode", "enhancedstatus":
-		return colEnhanced
-	case "deliverystatusmessage", "response", "diagnosticcode", "smtpresponse", "details", "error", "errormessage",
-		"bouncereason", "rawreason", "smtpreply", "diagnostic", "diag", "serverresponse", "mtaresponse", "comment",
-		"bouncedetails", "message":
-		return colText
-	case "reason":
-		return colReason
-	case "deliverystatusdescription", "description", "rejectreason", "rejectdescription":
-		return colMoreText
-	case "deliverystatusmxhost", "mxhost", "mx", "mxserver", "destinationserver", "remotemta", "receivingmx":
-		return colRemoteHost
-	case "remotemtaip", "destinationip", "remoteip", "mxip":
-		return colRemoteIP
-	case "envelopesendingip", "sendingip", "outboundip":
-		return colSourceIP
-	case "deliverystatusattemptno", "attempt", "attemptnum", "attemptno", "attempts":
-		return colNumber
-	case "domainname", "domain", "serverid", "sendingaccountid", "accountid":
-		return colHost
-	case "messagestream", "sendingstream", "stream":
-		return colStream
-	case "deliverystatustls", "tls", "outboundtls":
-		return colTLS
+// columnNames gives the names of the columns, in small letters without spaces and
+// marks. Of several columns for the same thing that are not empty in a row the
+// one that stands first here counts, wherever it stands in the file.
+func columnNames() [columns]string {
+	return [columns]string{
+		colEvent: "event eventtype eventname lastdeliveryevent deliveryevent notificationtype recordtype messageevent bouncetype " +
+			"deliverystatus activity lastevent state type status",
+		colSeverity: "severity",
+		colTime: "eventtimestamp eventtime timestamp time processed bouncedat deliveredat lastdeliveryeventtimestamp " +
+			"deliveryeventtimestamp tsevent ts occurredat datetime dateutc timestamputc datetimeutc eventdate date " +
+			"lasteventtime receivedat createdat created",
+		colRecipient: "recipient rawrcptto rcptto recipientemail recipientaddress rcpt toemail toaddress destination " +
+			"emailaddress email to address recipients",
+		colSender:    "envelopesender mailfrom msgfrom fromemailaddress fromemail fromaddress senderaddress sender friendlyfrom from source",
+		colMessageID: "messageheadersmessageid smtpid internetmessageid headermessageid messageidheader",
+		colNetworkID: "sgmessageid msgid messageuuid recvmessageid transmissionid id",
+		colAnyID:     "messageid",
+		colCode:      "deliverystatuscode smtpcode smtpstatuscode responsecode statuscode errorcode code",
+		colEnhanced:  "deliverystatusenhancedcode enhancedcode enhancedstatuscode enhancedstatus",
+		colText: "deliverystatusmessage diagnosticcode smtpresponse rawreason smtpreply response diagnostic diag " +
+			"serverresponse mtaresponse bouncereason bouncedetails details errormessage error comment message",
+		colReason:     "reason",
+		colMoreText:   "deliverystatusdescription description rejectreason rejectdescription",
+		colRemoteHost: "deliverystatusmxhost mxhost mxserver destinationserver receivingmx remotemta mx",
+		colRemoteIP:   "remotemtaip destinationip remoteip mxip",
+		colSourceIP:   "envelopesendingip sendingip outboundip",
+		colNumber:     "deliverystatusattemptno attemptno attemptnum attempt attempts",
+		colHost:       "domainname domain serverid sendingaccountid accountid",
+		colStream:     "messagestream sendingstream stream",
+		colTLS:        "deliverystatustls outboundtls tls",
 	}
-	return colNone
 }
 
 // plainName gives a column's name as columnOf wants it.
@@ -122,6 +99,7 @@ type sheet struct {
 	separator byte
 	fields    int
 	what      []column
+	rank      []int // among the columns for the same thing, the lowest first
 	has       [columns]bool
 	isJSON    bool // one column holds whole records
 	list      bool // no column names an event: every row is a final failure
@@ -140,11 +118,17 @@ func sheetOf(line []byte) (h sheet, ok bool) {
 		return h, false
 	}
 	seen := make(map[string]bool, len(names))
-	h.what = make([]column, len(names))
+	h.what, h.rank = make([]column, len(names)), make([]int, len(names))
+	known := columnNames()
 	for i, name := range names {
 		seen[name] = true
-		h.what[i] = columnOf(name)
-		h.has[h.what[i]] = true
+		for c := range known {
+			for rank, other := range strings.Fields(known[c]) {
+				if name == other {
+					h.what[i], h.rank[i], h.has[c] = column(c), rank, true
+				}
+			}
+		}
 	}
 	h.format = formatOf(&h, seen)
 	return h, h.format != ""
@@ -301,6 +285,9 @@ func (h *sheet) lostQuote(b []byte) bool {
 // csv reads a stream of rows.
 func (d *reading) csv(w *window) {
 	header, cut, ok := d.row(w, new(sheet))
+	if ok && isSeparatorLine(header) {
+		header, cut, ok = d.row(w, new(sheet))
+	}
 	if !ok {
 		return
 	}
@@ -320,12 +307,11 @@ func (d *reading) csv(w *window) {
 		if !ok {
 			return
 		}
-		if len(bytes.TrimSpace(row)) == 0 {
-			continue
-		}
 		d.raw, d.n = bytes.TrimRight(row, "\r\n"), 0
 		space = cells(space[:0], row, h.separator)
 		switch {
+		case isEmpty(space):
+			continue // an empty line, or one of separators only
 		case cut && (h.cutRow(space, usual) || bytes.Count(row, []byte{'"'})%2 == 1):
 			d.skip(event.SkipCut)
 		case len(space) > h.fields+1 || len(space) < 2:
@@ -350,6 +336,15 @@ func (h *sheet) cutRow(row [][]byte, usual int) bool {
 	return last == 0 && usual > 0 || h.what[h.fields-1] == colTime && last < usual
 }
 
+func isEmpty(row [][]byte) bool {
+	for _, f := range row {
+		if len(f) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // jsonCell reads the record that stands in one field of a row.
 func (d *reading) jsonCell(all []vendor, row [][]byte) {
 	for _, f := range row {
@@ -371,11 +366,18 @@ func (d *reading) jsonCell(all []vendor, row [][]byte) {
 // sheetRow turns a row into an event.
 func (d *reading) sheetRow(h *sheet, row [][]byte) {
 	var is [columns]string
+	var rank [columns]int
 	for i, f := range row {
-		if i < len(h.what) && h.what[i] != colNone && is[h.what[i]] == "" && len(f) > 0 {
-			if is[h.what[i]] = string(f); !utf8.Valid(f) {
-				is[h.what[i]] = strings.ToValidUTF8(string(f), "\ufffd")
-			}
+		if i >= len(h.what) || h.what[i] == colNone || len(f) == 0 {
+			continue
+		}
+		c := h.what[i]
+		if is[c] != "" && rank[c] <= h.rank[i] {
+			continue
+		}
+		rank[c] = h.rank[i]
+		if is[c] = string(f); !utf8.Valid(f) {
+			is[c] = strings.ToValidUTF8(is[c], "\ufffd")
 		}
 	}
 	s := sight{
@@ -438,12 +440,36 @@ func (d *reading) rowEvent(h *sheet, s *sight, is *[columns]string) {
 	}
 }
 
-// sniffCSV recognises a header line.
+// isSeparatorLine knows the line "sep=;" that is for Excel.
+func isSeparatorLine(line []byte) bool {
+	return len(line) < 16 && bytes.HasPrefix(bytes.ToLower(bytes.Trim(line, "\"")), []byte("sep="))
+}
+
+// sniffCSV recognises a header line; where whole records stand in cells, the
+// first of them.
 func sniffCSV(head []byte) (string, bool) {
-	line, _, _ := bytes.Cut(head, []byte{'\n'})
+	line, rest, _ := bytes.Cut(head, []byte{'\n'})
+	if isSeparatorLine(line) {
+		line, rest, _ = bytes.Cut(rest, []byte{'\n'})
+	}
 	if len(line) > 16<<10 {
 		return "", false
 	}
 	h, ok := sheetOf(line)
-	return h.format, ok
+	if !ok || !h.isJSON {
+		return h.format, ok
+	}
+	for range 20 {
+		if line, rest, ok = bytes.Cut(rest, []byte{'\n'}); len(line) == 0 {
+			break
+		}
+		for _, f := range cells(nil, line, h.separator) {
+			if len(f) > 0 && f[0] == '{' {
+				if format, ok := sniffJSON(f); ok {
+					return format, true
+				}
+			}
+		}
+	}
+	return "", false
 }

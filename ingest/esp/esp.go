@@ -125,7 +125,6 @@ type reading struct {
 	latest time.Time // that an event may have
 	err    error     // visit's
 	doc    doc       // the record that is read, its memory used again
-	inner  doc       // a record inside a string of it
 	last   int       // the vendor of the last record: the next one's is likely the same
 	line   int64     // of the record
 	raw    []byte    // of the record

@@ -120,6 +120,7 @@ func TestBrokenRows(t *testing.T) {
 		{"a quote that is lost", header + "5.1.1,\"550 no,a@x.example,1763629200\n" + strings.Repeat("5.1.1,550 no,b@x.example,1763629200\n", maxLines+1), strings.Repeat("b", maxLines+1), "2 broken"},
 		{"a row without an address", header + "5.1.1,550 no,,1763629200\n", "", "2 broken"},
 		{"a row with a wrong time", header + "5.1.1,550 no,a@x.example,yesterday\n", "", "2 time-stamp"},
+		{"a line for Excel", "sep=;\r\nstatus;reason;email;created\r\n5.1.1;550 no;a@x.example;1763629200\r\n", "a", ""},
 		{"spam reports", "ip,email,created\n192.0.2.1,a@x.example,1763629200\n", "A", ""},
 		{"another bank's sheet", "name,email,phone\nAnn,a@x.example,1\n", "", "1 not-recognised"},
 		{"a mark of UTF-8", "\xef\xbb\xbf" + header + "5.1.1,550 no,a@x.example,1763629200\n", "a", ""},
@@ -233,6 +234,51 @@ func TestWide(t *testing.T) {
 	}
 }
 
+// TestColumns turns the columns of every table round and writes their names in
+// another way: the same is read.
+func TestColumns(t *testing.T) {
+	for _, file := range forms(t) {
+		if !strings.Contains(file, "csv") {
+			continue
+		}
+		text, _ := write(t, file, ten())
+		h, ok := sheetOf(bytes.SplitAfterN(text, []byte("\n"), 2)[0])
+		if !ok {
+			t.Fatalf("%s: no header", file)
+		}
+		var turned bytes.Buffer
+		d := &reading{o: Options{Skip: func(int64, event.Skip) { t.Fatal("left out") }}}
+		w := newWindow(bytes.NewReader(text))
+		for row, _, ok := d.row(w, &h); ok; row, _, ok = d.row(w, &h) {
+			fields := cells(nil, row, h.separator)
+			for i := range fields {
+				f := string(fields[len(fields)-1-i])
+				if turned.Len() == 0 || !bytes.Contains(turned.Bytes(), []byte("\n")) {
+					f = " " + strings.ToUpper(strings.ReplaceAll(f, "_", " "))
+				}
+				if i > 0 {
+					turned.WriteByte('|')
+				}
+				turned.WriteString(`"` + strings.ReplaceAll(f, `"`, `""`) + `"`)
+			}
+			turned.WriteString("\r\n")
+		}
+		want, _ := readAll(t, text)
+		got, left := readAll(t, turned.Bytes())
+		if len(got) != len(want) || len(left) > 0 {
+			t.Fatalf("%s: %d events of %d, left out %v", file, len(got), len(want), left)
+		}
+		for i := range got {
+			if got[i].ID == want[i].ID && len(h.what) > 2 && !h.isJSON {
+				t.Errorf("%s: other text, same id", file)
+			}
+			if !reflect.DeepEqual(got[i].Body, want[i].Body) || !got[i].Time.Equal(want[i].Time) {
+				t.Errorf("%s: %+v, want %+v", file, got[i].Body, want[i].Body)
+			}
+		}
+	}
+}
+
 // TestSlowReader gives one byte at a time.
 func TestSlowReader(t *testing.T) {
 	for _, file := range forms(t) {
@@ -277,6 +323,8 @@ func TestOthers(t *testing.T) {
 		"Timestamp,ClientIp,ClientHostname,ServerIp,ServerHostname,SourceContext,ConnectorId,Source,EventId,InternalMessageId,MessageId,Recipients,RecipientStatus\n",
 		"Identity,DeliveryType,Status,MessageCount,NextHopDomain\n",
 		"From: a@x.example\nTo: b@x.example\n\nHello\n",
+		"timestamp,message\n2026-01-01,\"postfix/smtp[1]: 3A2F1C0A7E: to=<a@x.example>\"\n",
+		"timestamp,message\n2026-01-01,\"{\"\"queue_id\"\":1}\"\n",
 		"<?xml version=\"1.0\"?><feedback/>",
 		`[{"Received":"2026-01-01T00:00:00","SenderAddress":"a@x.example","RecipientAddress":"b@x.example","Status":"Failed","MessageTraceId":"x","MessageId":"<y>"}]`,
 	} {

@@ -244,9 +244,6 @@ func (in *interpreter) summary(r *row, st stamp) error {
 	if c := r.get(colConnector); c != "" {
 		a.Route = c
 	}
-	in.remember(key, func(k *known) {
-		k.sender, k.messageID, k.networkID = first(k.sender, a.Sender), first(k.messageID, a.MessageID), first(k.networkID, a.NetworkID)
-	})
 	made := 0
 	one := func(recipient, status string) error {
 		if !addressLike(recipient) {

@@ -22,7 +22,8 @@ func fill(a *event.Attempt, s string) {
 		s = strings.ToValidUTF8(s[:maxText], "")
 	}
 	a.Reply.Lines = []string{s}
-	remote(a, s)
+	low := lower(s)
+	remote(a, s, low)
 	layers := diagnose.Peel(s)
 	for i := len(layers) - 1; i >= 0 && a.Reply.Code == 0; i-- {
 		a.Reply.Code, a.Reply.Enhanced = layers[i].Reply.Code, layers[i].Reply.Enhanced.String()
@@ -32,12 +33,12 @@ func fill(a *event.Attempt, s string) {
 		a.Stage = last.Stage
 		a.Spoke = last.Reply.Code != 0 && (last.Remote || len(layers) > 1 || a.RemoteHost != "" || a.RemoteIP != "") && !own(last)
 	}
-	if frontEnd, ip := ours(s, a.RemoteHost, a.RemoteIP); frontEnd != "" || ip != "" {
+	if frontEnd, ip := ours(s, low, a.RemoteHost, a.RemoteIP); frontEnd != "" || ip != "" {
 		a.SourceHost = first(frontEnd, a.SourceHost)
 		a.SourceIP = first(ip, a.SourceIP)
 	}
 	if a.Stage == mail.StageUnknown {
-		a.Stage = stageOf(s)
+		a.Stage = stageOf(low)
 	}
 }
 
@@ -47,13 +48,14 @@ func own(l diagnose.Layer) bool {
 	if e := l.Reply.Enhanced; e.Subject == 4 && e.Detail >= 300 && e.Detail < 400 || e.Subject == 7 && e.Detail >= 320 && e.Detail < 330 {
 		return true // connection, DNS and expiry; DANE and MTA-STS
 	}
+	low := lower(l.Text)
 	for _, words := range [...]string{
-		"STARTTLS is required to send mail", "Connection dropped", "Connection timed out", "Unable to connect", "Cannot connect",
-		"Socket error", "Winsock error", "Message expired", "communicating with", "TLS negotiation", "Security status",
-		"TlsCertificateName", "Certificate validation failure", "DNS query", "DNS domain", "Proxy session",
-		"RESOLVER.", "STOREDRV", "TRANSPORT.", "QUEUE.", "ROUTING.", "SMTPSEND.", "SMTPSend.", "APPROVAL.", "DELIVERY.",
+		"starttls is required to send mail", "connection dropped", "connection timed out", "unable to connect", "cannot connect",
+		"socket error", "winsock error", "message expired", "communicating with", "tls negotiation", "security status",
+		"tlscertificatename", "certificate validation failure", "dns query", "dns domain", "proxy session",
+		"resolver.", "storedrv", "transport.", "queue.", "routing.", "smtpsend.", "approval.", "delivery.",
 	} {
-		if indexFold(l.Text, words) >= 0 {
+		if strings.Contains(low, words) {
 			return true
 		}
 	}
@@ -71,11 +73,11 @@ func first(values ...string) string {
 
 // remote finds whom the text says was tried: the last attempt, else the host of
 // the queue.
-func remote(a *event.Attempt, s string) {
-	host := hostName(field(s, "[LastAttemptedServerName=", "]"))
-	ip, port := address(field(s, "[LastAttemptedIP=", "]"))
-	queueHost := hostName(field(s, "{FQDN=", "}"))
-	queueIP, _ := address(field(s, "{IP=", "}"))
+func remote(a *event.Attempt, s, low string) {
+	host := hostName(field(s, low, "[lastattemptedservername=", "]"))
+	ip, port := address(field(s, low, "[lastattemptedip=", "]"))
+	queueHost := hostName(field(s, low, "{fqdn=", "}"))
+	queueIP, _ := address(field(s, low, "{ip=", "}"))
 	if host == "" && ip == "" {
 		host, ip = queueHost, queueIP
 	} else if ip == "" && strings.EqualFold(host, queueHost) {
@@ -84,14 +86,14 @@ func remote(a *event.Attempt, s string) {
 		host = queueHost
 	}
 	if host == "" && ip == "" {
-		target := hostName(field(s, "OutboundProxyTargetHostName:", " "))
+		target := hostName(field(s, low, "outboundproxytargethostname:", " "))
 		if !isFrontEnd(target) {
 			host = target
-			ip, port = address(field(s, "OutboundProxyTargetIP:", " "))
+			ip, port = address(field(s, low, "outboundproxytargetip:", " "))
 		}
 	}
 	if host == "" && ip == "" {
-		ip, port = address(field(s, "last endpoint attempted was ", " "))
+		ip, port = address(field(s, low, "last endpoint attempted was ", " "))
 	}
 	if host != "" || ip != "" {
 		a.RemoteHost, a.RemoteIP = host, ip
@@ -101,11 +103,27 @@ func remote(a *event.Attempt, s string) {
 	}
 }
 
+// lower gives s in lower case, byte by byte: places in it are places in s.
+func lower(s string) string {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 'A' && s[i] <= 'Z' {
+			b := []byte(s)
+			for ; i < len(b); i++ {
+				if b[i] >= 'A' && b[i] <= 'Z' {
+					b[i] |= 0x20
+				}
+			}
+			return string(b)
+		}
+	}
+	return s
+}
+
 // field gives what stands behind a label, up to its end; half a name of a host
 // is none, so what was cut is not there. A blank ends at the end of the text too.
-// Letters in the label may be of either case.
-func field(s, label, end string) string {
-	i := indexFold(s, label)
+// low is s in lower case, as the label is.
+func field(s, low, label, end string) string {
+	i := strings.Index(low, label)
 	if i < 0 {
 		return ""
 	}
@@ -118,15 +136,6 @@ func field(s, label, end string) string {
 		return ""
 	}
 	return strings.TrimSpace(s)
-}
-
-func indexFold(s, sub string) int {
-	for i := 0; i+len(sub) <= len(s); i++ {
-		if s[i]|0x20 == sub[0]|0x20 && strings.EqualFold(s[i:i+len(sub)], sub) {
-			return i
-		}
-	}
-	return -1
 }
 
 // hostName gives s if it can be the name of a host, in lower case.
@@ -174,7 +183,10 @@ func isFrontEnd(host string) bool {
 // ours finds the front end that made the attempt: named behind the reply with
 // the time and an id, or as the target of the proxy where the remote host is
 // another one.
-func ours(s, remoteHost, remoteIP string) (host, ip string) {
+func ours(s, low, remoteHost, remoteIP string) (host, ip string) {
+	if !strings.Contains(low, ".prod.") {
+		return "", ""
+	}
 	for rest := s; ; {
 		i := strings.IndexByte(rest, '[')
 		if i < 0 {
@@ -188,10 +200,10 @@ func ours(s, remoteHost, remoteIP string) (host, ip string) {
 			}
 		}
 	}
-	target := hostName(field(s, "OutboundProxyTargetHostName:", " "))
+	target := hostName(field(s, low, "outboundproxytargethostname:", " "))
 	if isFrontEnd(target) && target != remoteHost {
 		host = first(host, target)
-		ip, _ = address(field(s, "OutboundProxyTargetIP:", " "))
+		ip, _ = address(field(s, low, "outboundproxytargetip:", " "))
 		if ip == remoteIP {
 			ip = ""
 		}
@@ -200,26 +212,26 @@ func ours(s, remoteHost, remoteIP string) (host, ip string) {
 }
 
 // stageOf reads the phase from the words of Exchange itself.
-func stageOf(s string) mail.Stage {
+func stageOf(low string) mail.Stage {
 	for _, w := range [...]struct {
 		words string
 		stage mail.Stage
 	}{
-		{"STARTTLS is required", mail.StageSTARTTLS},
-		{"TLS negotiation failed", mail.StageTLS},
-		{"Security status", mail.StageTLS},
-		{"UntrustedRoot", mail.StageTLS},
-		{"CertificateExpired", mail.StageTLS},
-		{"SubjectMismatch", mail.StageTLS},
-		{"DNS query failed", mail.StageResolve},
-		{"DNS domain does not exist", mail.StageResolve},
-		{"Socket error code", mail.StageConnect},
-		{"Winsock error code", mail.StageConnect},
-		{"SocketConnectionRefused", mail.StageConnect},
-		{"SocketTimedout", mail.StageConnect},
-		{"Failed to connect", mail.StageConnect},
+		{"starttls is required", mail.StageSTARTTLS},
+		{"tls negotiation failed", mail.StageTLS},
+		{"security status", mail.StageTLS},
+		{"untrustedroot", mail.StageTLS},
+		{"certificateexpired", mail.StageTLS},
+		{"subjectmismatch", mail.StageTLS},
+		{"dns query failed", mail.StageResolve},
+		{"dns domain does not exist", mail.StageResolve},
+		{"socket error code", mail.StageConnect},
+		{"winsock error code", mail.StageConnect},
+		{"socketconnectionrefused", mail.StageConnect},
+		{"sockettimedout", mail.StageConnect},
+		{"failed to connect", mail.StageConnect},
 	} {
-		if indexFold(s, w.words) >= 0 {
+		if strings.Contains(low, w.words) {
 			return w.stage
 		}
 	}

@@ -56,7 +56,7 @@ type pending struct {
 type queue struct {
 	o        Options
 	visit    func(*event.Event) error
-	wait     []pending
+	wait     []*pending
 	seq      int64
 	order    order
 	decided  bool
@@ -93,7 +93,7 @@ func (q *queue) add(e *event.Event, r *row, n int, p pending) error {
 	if d := domain(a.Recipient); p.mailbox && d != "" && len(q.ours) < 1000 {
 		q.ours[d] = true
 	}
-	q.wait = append(q.wait, p)
+	q.wait = append(q.wait, &p)
 	if len(q.wait) < window {
 		return nil
 	}
@@ -112,7 +112,7 @@ func (q *queue) flush(keep int) error {
 	for i := range q.wait {
 		q.wait[i].e.Time = q.wait[i].stamp.time(q.dayFirst)
 	}
-	slices.SortFunc(q.wait, func(a, b pending) int {
+	slices.SortFunc(q.wait, func(a, b *pending) int {
 		if c := a.e.Time.Compare(b.e.Time); c != 0 {
 			return c
 		}
@@ -120,7 +120,7 @@ func (q *queue) flush(keep int) error {
 	})
 	n := max(0, len(q.wait)-keep)
 	for i := range q.wait[:n] {
-		if err := q.give(&q.wait[i]); err != nil {
+		if err := q.give(q.wait[i]); err != nil {
 			return err
 		}
 	}
@@ -194,7 +194,9 @@ func (q *queue) give(p *pending) error {
 	if a.Sender != "" {
 		a.SenderDomain = domain(a.Sender)
 	}
-	a.Number = q.count(p.key, a.Recipient)
+	if p.e.Origin.Grade != event.GradeSummary { // a summary tells of no single attempt
+		a.Number = q.count(p.key, a.Recipient)
+	}
 	return q.visit(p.e)
 }
 

@@ -74,7 +74,7 @@ func (in *interpreter) step(r *row, st stamp) error {
 // nobodyAsked reports whether the organisation's own directory refused the
 // recipient: no other host was concerned.
 func nobodyAsked(a *event.Attempt) bool {
-	return a.RemoteHost == "" && a.RemoteIP == "" && len(a.Reply.Lines) > 0 && indexFold(a.Reply.Lines[0], "RESOLVER.") >= 0
+	return a.RemoteHost == "" && a.RemoteIP == "" && len(a.Reply.Lines) > 0 && strings.Contains(a.Reply.Lines[0], "RESOLVER.")
 }
 
 // received notes what only the row of the reception says.
@@ -183,7 +183,7 @@ func (in *interpreter) outcome(r *row, a *event.Attempt, what, status string, d 
 // telling reports whether a text says why: recipient statuses may be just "To",
 // contexts a list of ids.
 func telling(s string) bool {
-	if indexFold(s, "{LED=") >= 0 || indexFold(s, "{MSG=") >= 0 {
+	if low := lower(s); strings.Contains(low, "{led=") || strings.Contains(low, "{msg=") {
 		return true
 	}
 	for i := 0; i+4 <= len(s); i++ {

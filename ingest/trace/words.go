@@ -186,6 +186,12 @@ func columnOf(name string) (c columnName, utc, ok bool) {
 // statusOf gives the meaning of a status, "" if it is not known. Reports of
 // the portal list the steps, "Receive, Deliver": the last one counts.
 func statusOf(s string) string {
+	switch s { // what nearly every row has
+	case "Delivered", "Receive, Send", "Receive, Deliver":
+		return "delivered"
+	case "Failed", "Receive, Fail":
+		return "failed"
+	}
 	v := vocabulary().status
 	if m := v[canonical(s)]; m != "" {
 		return m

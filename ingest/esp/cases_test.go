@@ -102,7 +102,7 @@ func tell(t *testing.T, b *strings.Builder, e *diagnose.Engine, ev *event.Event)
 		pair("delay", a.Delay.String())
 	}
 	fmt.Fprintf(b, "\n  final=%v spoke=%v code=%d enhanced=%s", a.Final, a.Spoke, a.Reply.Code, a.Reply.Enhanced)
-	if a.Outcome != "delivered" {
+	if a.Outcome != "delivered" && a.Route != RouteWithheld { // a list of the vendor's tells nothing of the receiver
 		pair("class", string(classOf(t, e, a)))
 	}
 	b.WriteByte('\n')

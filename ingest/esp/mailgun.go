@@ -40,7 +40,8 @@ func readMailgun(d *reading, v val) {
 	s.recipient = v.get("recipient").str()
 	s.sender = envelope.get("sender").str()
 	s.messageID, s.networkID = headers.get("message-id").str(), v.get("id").str()
-	s.remoteHost, s.sourceIP = status.get("mx-host").str(), envelope.get("sending-ip").str()
+	s.remoteHost, s.remoteIP = status.get("mx-host").str(), status.get("mx-host-ip").str()
+	s.sourceIP = envelope.get("sending-ip").str()
 	s.code, s.enhanced = status.get("code").count(), status.get("enhanced-code").str()
 	s.text = mailgunText(status.get("message").str(), status.get("description").str())
 	s.number = status.get("attempt-no").count()
@@ -58,6 +59,10 @@ func readMailgun(d *reading, v val) {
 		s.what = deferred
 	}
 	mailgunOwn(&s, reason)
+	if last := status.get("last-message").str(); last != "" && s.code == 0 && s.what != withheld {
+		// It gave up; why, the last attempt says.
+		s.text, s.code = last, status.get("last-code").count()
+	}
 	d.emit(&s)
 }
 

@@ -216,28 +216,25 @@ func (d *Detector) fail(p *provider, o *Observation) {
 		}
 		l = p.near(d.now)
 	}
+	if t := p.open[l.nature().group]; t != nil && t.within(o) && (l != lineGrey || t.line == lineGrey) {
+		d.seen.put(o.Message, t.fail(o, l, was, d.now), d.now)
+		return
+	}
 	bit := uint16(1) << l
 	if was.counts&bit != 0 {
-		if t := p.open[l.nature().group]; t != nil && was.tries < maxTries && t.within(o) {
-			was.tries++
-			t.broke(d.now, retried)
-		}
 		d.seen.put(o.Message, was, d.now)
-		return // a retry says nothing new, but that it is not over
+		return // a retry says nothing new
 	}
 	weight, waits := d.weight(p, l, o, was, known)
 	if waits {
-		first := was.waits&bit == 0
 		was.waits |= bit
-		d.seen.put(o.Message, was, d.now)
-		if !first || weight == 0 {
-			return
-		}
 	} else {
 		was.counts |= bit
-		d.seen.put(o.Message, was, d.now)
 	}
-	d.weigh(p, l, o, weight)
+	d.seen.put(o.Message, was, d.now)
+	if weight > 0 {
+		d.weigh(p, l, o, weight)
+	}
 }
 
 // A retry speaks for or against the end of an incident, less than a new

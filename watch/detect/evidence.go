@@ -145,9 +145,17 @@ func (e *evidence) close(r *ratios, now int64, count uint64) {
 		e.trials *= f
 	}
 	e.agedAt = max(e.agedAt, now)
+	e.learn(count)
+	e.forgive(count)
+}
+
+// learn takes what is held for ordinary. A provider that is new does so at
+// once: its first weeks are what it is like, and only what stands out by far is
+// trouble.
+func (e *evidence) learn(count uint64) {
 	e.fails += e.held
 	e.trials += float64(count - min(e.merged, count))
-	e.forgive(count)
+	e.held, e.merged = 0, count
 }
 
 // forgive drops the excursion without a trace.

@@ -103,6 +103,9 @@ func (l *life) judge(p *planted, alarms []alarm) *score {
 			found = true
 			n, _ := slices.BinarySearch(p.times[i], a.detected+1)
 			s.needs = append(s.needs, n)
+			if n > 9 {
+				verbose("   late %s at %d: %d of %d, %.0f/day seed %d from %s detected %s\n", t.name, t.provider, n, len(p.times[i]), l.perDay, l.seed, time.Unix(0, t.from).UTC(), time.Unix(0, a.detected).UTC())
+			}
 			s.began = append(s.began, a.began-t.from)
 			if a.ended == 0 || a.ended > t.until+14*day {
 				s.unended++

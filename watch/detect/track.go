@@ -31,7 +31,6 @@ type track struct {
 	runFrom   int64
 	lastFail  int64
 	gap       float64 // mean time between failed messages
-	height    float64 // of the evidence when it was detected
 }
 
 // within reports whether the observation belongs to what the incident is bound to.
@@ -84,13 +83,9 @@ func (d *Detector) weigh(p *provider, l line, o *Observation, weight float64) {
 	if f.recipient == 0 {
 		f.recipient = o.Message
 	}
-	if t := p.open[l.nature().group]; t != nil {
+	if t := p.open[l.nature().group]; t != nil { // of a narrower scope
 		t.Failed++
 		t.classes[o.Class]++
-		if t.within(o) {
-			t.broke(d.now, 1)
-			return
-		}
 	}
 	if d.weighLine(p, l, o, f) {
 		return
@@ -117,9 +112,12 @@ func (d *Detector) weighLine(p *provider, l line, o *Observation, f failure) boo
 	e.letter = o.Mail
 	d.weighUnit(p, e, &r, ScopeAddress, o.Address, &p.addresses, f.weight)
 	d.weighUnit(p, e, &r, ScopeSource, o.Source, &p.sources, f.weight)
-	scope, target, k, height, ok := d.sufficient(p, e, &r)
-	if ok {
-		d.open(p, e, &r, scope, target, k, height)
+	scope, target, k, ok := d.sufficient(p, e, &r)
+	switch {
+	case ok:
+		d.open(p, e, &r, scope, target, k)
+	case young:
+		e.learn(p.trials)
 	}
 	return ok
 }
@@ -155,7 +153,7 @@ func (d *Detector) weighUnit(p *provider, e *evidence, r *ratios, s Scope, id ID
 }
 
 // sufficient decides whether the evidence makes an incident, and of what.
-func (d *Detector) sufficient(p *provider, e *evidence, r *ratios) (s Scope, target ID, k int, height float64, ok bool) {
+func (d *Detector) sufficient(p *provider, e *evidence, r *ratios) (s Scope, target ID, k int, ok bool) {
 	n := e.line.nature()
 	if e.count < int64(n.messages) {
 		return
@@ -170,7 +168,7 @@ func (d *Detector) sufficient(p *provider, e *evidence, r *ratios) (s Scope, tar
 		if d.agree(e) < need {
 			return
 		}
-		return ScopeAll, 0, grid - 1, slices.Max(e.sum[:]), true
+		return ScopeAll, 0, grid - 1, true
 	}
 	if p.trials < 100 {
 		h += 2
@@ -181,7 +179,7 @@ func (d *Detector) sufficient(p *provider, e *evidence, r *ratios) (s Scope, tar
 	k = argmax(e.sum[:])
 	if e.sum[k] >= h {
 		s, target = e.bound(p)
-		return s, target, k, e.sum[k], true
+		return s, target, k, true
 	}
 	more := 1 + math.Log(float64(max(len(e.units), 2)))
 	for i := range e.units {
@@ -190,7 +188,7 @@ func (d *Detector) sufficient(p *provider, e *evidence, r *ratios) (s Scope, tar
 			continue
 		}
 		if k = argmax(x.sum[:]); x.sum[k] >= h+more {
-			return x.scope, x.id, k, x.sum[k], true
+			return x.scope, x.id, k, true
 		}
 	}
 	return
@@ -246,7 +244,7 @@ func (e *evidence) bound(p *provider) (Scope, ID) {
 }
 
 // open begins an incident, or the next span of one that came back.
-func (d *Detector) open(p *provider, e *evidence, r *ratios, s Scope, target ID, k int, height float64) {
+func (d *Detector) open(p *provider, e *evidence, r *ratios, s Scope, target ID, k int) {
 	g := e.line.nature().group
 	var match func(*failure) bool
 	switch s {
@@ -285,7 +283,6 @@ func (d *Detector) open(p *provider, e *evidence, r *ratios, s Scope, target ID,
 			d.dropped++
 		}
 	}
-	t.height = height
 	t.good = r.ordinary
 	t.trials, t.fails, t.run, t.runFrom = 0, 0, 0, 0
 	first := n
@@ -309,6 +306,20 @@ func (t *track) judge() {
 	inc := t.fails / max(t.trials, 1)
 	t.bad = min(max(0.8*inc, 0.05, 3*t.good), 0.9)
 	t.good = min(t.good, t.bad/3)
+}
+
+// fail counts a failed message of an open incident, and a retry for what it says.
+func (t *track) fail(o *Observation, l line, was trace, now int64) trace {
+	if bit := uint16(1) << l; was.counts&bit == 0 {
+		was.counts |= bit
+		t.Failed++
+		t.classes[o.Class]++
+		t.broke(now, 1)
+	} else if was.tries < maxTries {
+		was.tries++
+		t.broke(now, retried)
+	}
+	return was
 }
 
 // broke takes a failed message of the incident into the case for its end.
@@ -351,10 +362,10 @@ func (d *Detector) end(p *provider, t *track, at int64) {
 			continue
 		}
 		e.forgive(p.trials)
-		if line(l) == t.line && line(l).nature().bursts && s.Ended-s.Began < blip {
+		if line(l).nature().bursts && s.Ended-s.Began < blip {
 			e.fadeTail(d.now)
 			e.tailCount++
-			e.tailSum += min(t.height*2, 60)
+			e.tailSum += min(3*t.fails, 80)
 		}
 	}
 }
@@ -371,7 +382,11 @@ func (d *Detector) sweep() {
 		if t.run > 0 {
 			d.recover(p, t)
 		}
-		if t.Open() && float64(d.now-t.lastFail) > max(float64(silence), 8*t.gap) {
+		quiet := silence
+		if t.run == 0 {
+			quiet *= 3 // nor has anything gone well
+		}
+		if t.Open() && float64(d.now-t.lastFail) > max(float64(quiet), 8*t.gap) {
 			d.end(p, t, t.lastFail)
 		}
 	}

@@ -90,6 +90,9 @@ func (d *Detector) weight(p *provider, l line, o *Observation, was trace, known 
 		return 0, true
 	}
 	if l.nature().bursts && (!known || late < confirmBurst) {
+		if was.waits&(1<<l) != 0 {
+			return 0, true
+		}
 		if w *= d.tempo.take(o, d.now); w < 0.3 {
 			return 0, true
 		}

@@ -331,7 +331,7 @@ func concluded(a *event.Attempt, status string, c *columns) (ok, local bool) {
 	case "delivered":
 		a.Outcome, a.Final = mail.Delivered, true
 		last := status[strings.LastIndexAny(status, ",/")+1:]
-		local = eventOf(strings.TrimSpace(last)) == "deliver" && canonical(last) != "delivered" && c.has[colRecipientStatus]
+		local = eventOf(strings.TrimSpace(last)) == "deliver" && !isDone(last) && c.has[colRecipientStatus]
 	case "failed":
 		a.Outcome, a.Final = mail.Permanent, true
 	case "pending":
@@ -344,6 +344,17 @@ func concluded(a *event.Attempt, status string, c *columns) (ok, local bool) {
 		return false, false
 	}
 	return true, local
+}
+
+// isDone says that a word is the status of a message, which does not tell whether it left, and
+// not the step "deliver", which is to a mailbox of one's own. Some languages have one word
+// for both.
+func isDone(s string) bool {
+	switch canonical(s) {
+	case "delivered", "remis", "recapitato", "entregue", "entregado", "zugestellt":
+		return true
+	}
+	return false
 }
 
 // remember adds to what is known of a message.

@@ -460,9 +460,7 @@ func sniffCSV(head []byte) (string, bool) {
 		return h.format, ok
 	}
 	for range 20 {
-		if line, rest, ok = bytes.Cut(rest, []byte{'\n'}); len(line) == 0 {
-			break
-		}
+		line, rest, _ = bytes.Cut(rest, []byte{'\n'})
 		for _, f := range cells(nil, line, h.separator) {
 			if len(f) > 0 && f[0] == '{' {
 				if format, ok := sniffJSON(f); ok {

@@ -82,7 +82,7 @@ func Read(r io.Reader, o Options, visit func(e *event.Event) error) error {
 		o.Skip = func(int64, event.Skip) {}
 	}
 	d := &reading{o: o, visit: visit, latest: o.Now.Add(24 * time.Hour)}
-	w := newWindow(text(r))
+	w := newWindow(toUTF8(r))
 	for w.more() && isSpace(w.b()[0]) {
 		w.advance(1)
 	}

@@ -62,6 +62,7 @@ func TestBroken(t *testing.T) {
 		{"a list that is the record's own", `{"email":"c@x.example","event":"delivered","items":[{}],"sg_event_id":"1"}`, "c", ""},
 		{"a record of nobody", one + "\n" + `{"hello":"world"}` + "\n" + two, "ab", "2 not-recognised"},
 		{"too deep", one + "\n" + deep + "\n" + two, "ab", "2 broken"},
+		{"far too deep", one + "\n" + strings.Repeat(`{"a":[`, 500) + strings.Repeat("]}", 500) + "\n" + two, "ab", "2 broken"},
 		{"too many values", one + "\n" + many + "\n" + two, "ab", "2 long-line"},
 		{"scalars", "1\n\"x\"\n" + one, "a", "1 broken"},
 		{"closing brackets", "]}\n" + one, "a", "1 broken"},
@@ -164,7 +165,7 @@ func TestMemory(t *testing.T) {
 		in = io.MultiReader(in, strings.NewReader(strings.Repeat(one+",", 1000)))
 	}
 	count := 0
-	w := newWindow(text(in))
+	w := newWindow(toUTF8(in))
 	f := frames{w: w, skip: func(int64, event.Skip) {}}
 	for _, _, ok := f.next(); ok; _, _, ok = f.next() {
 		count++
@@ -223,6 +224,9 @@ func TestWide(t *testing.T) {
 				} else {
 					b = append(b, byte(u>>8), byte(u))
 				}
+			}
+			if back, err := io.ReadAll(toUTF8(bytes.NewReader(b))); err != nil || !bytes.Equal(back, text) {
+				t.Errorf("%s, %s: %d bytes became %d, %v", file, c.name, len(text), len(back), err)
 			}
 			if f, ok := Sniff(b); !ok || f != format {
 				t.Errorf("%s, %s: taken for %q", file, c.name, f)

@@ -69,8 +69,8 @@ func (w *window) nextLine() {
 	}
 }
 
-// text gives the stream in UTF-8 without a byte-order mark.
-func text(r io.Reader) io.Reader {
+// toUTF8 gives the stream in UTF-8 without a byte-order mark.
+func toUTF8(r io.Reader) io.Reader {
 	br := bufio.NewReaderSize(r, 64<<10)
 	head, _ := br.Peek(1024)
 	order, bom := encodingOf(head)

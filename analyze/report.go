@@ -15,6 +15,7 @@ package analyze
 import (
 	"time"
 
+	"github.com/postroad/postroad/dossier"
 	"github.com/postroad/postroad/mail"
 )
 
@@ -37,9 +38,16 @@ type Report struct {
 	Unknown   []Unknown  `json:"unknown_replies"`
 	Skipped   []Skipped  `json:"skipped"`
 
+	Platform    string `json:"platform,omitempty"`    // the mail service that sends for the owner, where the evidence is its own
+	Backscatter int64  `json:"backscatter,omitempty"` // bounces of mail that was never ours
+	Complaints  int64  `json:"complaints,omitempty"`  // feedback reports
+
+	MoreIncidents int `json:"more_incidents,omitempty"`
 	MoreProviders int `json:"more_providers,omitempty"` // beyond MaxList, the smallest
 	MoreUnknown   int `json:"more_unknown_replies,omitempty"`
 	MoreSkipped   int `json:"more_skipped,omitempty"`
+
+	attached []dossier.Attachment // bounces that were given as files
 
 	FailuresOnly bool `json:"failures_only"` // nothing in the input tells of a delivery: no rate means anything
 	Inputs       int  `json:"inputs"`        // files and streams that something was read from
@@ -137,6 +145,7 @@ type Incident struct {
 	Spark   []float64 `json:"-"` // share delivered over the period, as in Provider
 	Bounded string    `json:"-"` // "", or the domains of the sender that it is bound to
 	Until   time.Time `json:"-"` // the last entry of the input, zero where not known
+	whole   []Sample  // Samples with nothing masked, for the ticket, which masks itself
 	Advice  string    `json:"-"` // mail.Diagnosis.Advice of most of its replies, "" where they have none
 }
 

@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	_ "time/tzdata" // --tz must work on a machine without a zone database
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -127,6 +128,7 @@ func newRoot(c console, texts *lang.Catalogue) *cobra.Command {
 	}
 	root.AddCommand(
 		explainCommand(c, texts),
+		analyzeCommand(c, texts),
 		rulesCommand(c, texts),
 		providersCommand(c, texts),
 		versionCommand(c, texts),
@@ -177,6 +179,7 @@ func localise(root *cobra.Command, texts *lang.Catalogue) {
 // values name what an option takes; an option that is not here takes nothing.
 var values = map[string]string{
 	"as": "KIND", "at": "DATE", "color": "WHEN", "lang": "LANG", "ours": "NAME", "provider": "ID", "rules": "FILE",
+	"tz": "ZONE", "year": "YEAR",
 }
 
 // options lists options as the other tables of the help are listed, in lines as

@@ -1,0 +1,62 @@
+package analyze
+
+import (
+	"github.com/postroad/postroad/event"
+)
+
+// Report says what the pile tells. It may be asked once; the pile is used up.
+func (p *Pile) Report() (*Report, error) {
+	if p.failed != nil {
+		return nil, p.failed
+	}
+	if err := p.settle(); err != nil {
+		return nil, err
+	}
+	c := newCensus(p)
+	w := newWatch(p)
+	err := p.attempts(func(f *fact) error {
+		c.add(f)
+		w.watch(f)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.settleOpen()
+	w.end()
+	if err := p.attempts(w.measure); err != nil {
+		return nil, err
+	}
+	r := &Report{
+		Schema:       Schema,
+		Period:       Period{instant(p.from), instant(p.to)},
+		Events:       p.events,
+		Facts:        p.facts,
+		Inputs:       p.inputs,
+		FailuresOnly: p.facts > 0 && p.deliveries == 0,
+		Platform:     p.platform(),
+		attached:     p.attached,
+		Backscatter:  p.backscatter,
+		Complaints:   p.complaints,
+		Queue:        p.queues(c),
+	}
+	r.Providers, r.MoreProviders = c.table(w.sparks())
+	r.Incidents, r.MoreIncidents = w.incidents(c)
+	templates := p.memo.templates()
+	r.Unknown, r.MoreUnknown = capped(templates)
+	r.Skipped, r.MoreSkipped = p.skips.report(func(why event.Skip) string { return skipWords(p.Texts, why) })
+	return r, nil
+}
+
+// Unreadable reports whether nothing of what was named could be read.
+func (r *Report) Unreadable() bool {
+	if r.Events > 0 || r.Inputs > 0 {
+		return false
+	}
+	for _, s := range r.Skipped {
+		if s.Code != string(event.SkipEmpty) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,212 @@
+package analyze
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/postroad/postroad/event"
+	"github.com/postroad/postroad/ingest/queue"
+	"github.com/postroad/postroad/ingest/source"
+	"github.com/postroad/postroad/mail"
+)
+
+// listed is what the queue listings have of one provider.
+type listed struct {
+	recipients, messages int64
+	deferred             int64 // with a reason
+	old                  int64 // in the queue for longer than stale
+	oldest, newest       int64
+	classes              map[mail.Class]int64
+	domains              map[uint32]int64
+	ids                  map[uint64]bool
+}
+
+// stale is how long a message may wait before it counts as stuck: by then every
+// MTA has tried at least twice (RFC 5321 section 4.5.4.1).
+const stale = time.Hour
+
+// formatQueue is the format of a fact that a listing tells of.
+const formatQueue = "queue-listing"
+
+// listing takes a queue listing. A row with a reason is also evidence of a
+// failed attempt, the last one, at a time that the row does not give.
+func (p *Pile) listing(s *source.Stream, skip func(int64, event.Skip)) error {
+	now := s.Modified
+	if now.IsZero() || now.After(p.Now) {
+		now = p.Now
+	}
+	p.listings++
+	o := queue.Options{Zone: p.Zone, Modified: s.Modified, Now: p.Now, Skip: skip}
+	return queue.Read(s, o, func(it queue.Item) error {
+		p.events++
+		return p.item(&it, now)
+	})
+}
+
+func (p *Pile) item(it *queue.Item, now time.Time) error {
+	count := int64(max(it.Count, 1))
+	a := &event.Attempt{
+		QueueID: it.QueueID, Sender: it.Sender, SenderDomain: domainOf(it.Sender), Recipient: it.Recipient,
+		RemoteHost: it.RemoteHost, RemoteIP: it.RemoteIP, Outcome: mail.Temporary,
+	}
+	domain := domainOf(it.Recipient)
+	if domain == "" {
+		domain = it.NextHop
+	}
+	at := it.LastRetry
+	if at.IsZero() {
+		at = it.Arrived
+	}
+	v := evidence{at: at, origin: event.Origin{Format: formatQueue, Grade: event.GradeSummary}, attempt: a,
+		text: it.Reason, flags: weak | queued,
+		mark: hash(hash(hash(5, it.QueueID), it.Recipient), it.Reason)}
+	v.id = func() string { return event.ID("", []byte(it.QueueID+" "+it.Recipient+" "+it.Reason), 0) }
+	f := fact{at: at.UnixNano(), recipient: fold(0, it.Recipient), evidence: v.mark, outcome: temporary,
+		grade: uint8(event.GradeSummary), format: uint8(min(p.formats.id(formatQueue), 255)), flags: v.flags,
+		domain: p.domains.id(lower(domain)), sender: p.domains.id(lower(a.SenderDomain))}
+	if at.IsZero() {
+		f.at = 0
+	}
+	if a.Recipient == "" {
+		a.Recipient = "@" + domain // of a listing by next hop: whom it is for is not said
+	}
+	f.message, f.queue = messageOf(a, "")
+	p.whose(&f, &v)
+	if it.Reason != "" {
+		p.judge(&f, &v)
+	}
+	p.waits(&f, it, count, now)
+	if it.Reason == "" || it.Recipient == "" {
+		return nil // it waits for its first attempt, or is a count of many
+	}
+	return p.keep(&f, &v)
+}
+
+// waits counts one row by provider.
+func (p *Pile) waits(f *fact, it *queue.Item, count int64, now time.Time) {
+	for int(f.provider) >= len(p.queue) {
+		p.queue = append(p.queue, listed{})
+	}
+	q := &p.queue[f.provider]
+	if q.classes == nil {
+		*q = listed{classes: map[mail.Class]int64{}, domains: map[uint32]int64{}, ids: map[uint64]bool{}}
+	}
+	q.recipients += count
+	if f.queue == 0 {
+		q.messages += count
+	} else if !q.ids[f.queue] && len(q.ids) < maxLate {
+		q.ids[f.queue] = true
+		q.messages++
+	}
+	if it.Reason != "" {
+		q.deferred += count
+		q.classes[classOf(f.class)] += count
+	}
+	if f.domain > others {
+		q.domains[f.domain] += count
+	}
+	if it.Arrived.IsZero() {
+		if it.Reason != "" {
+			q.old += count // counted by queue: what has an error was tried before
+		}
+		return
+	}
+	at := it.Arrived.UnixNano()
+	if q.oldest == 0 || at < q.oldest {
+		q.oldest = at
+	}
+	q.newest = max(q.newest, at)
+	if now.Sub(it.Arrived) > stale {
+		q.old += count
+	}
+}
+
+// stuck reports whether a queue stagnates: a few messages wait, and most of
+// them have been tried and have been there for long.
+func (q *listed) stuck() bool {
+	return q.recipients >= 3 && q.old*2 >= q.recipients && q.deferred*2 >= q.recipients
+}
+
+// queues builds the report's queue: of listings where there are any, else of
+// what the logs leave open.
+func (p *Pile) queues(c *census) []Queue {
+	out := []Queue{}
+	if p.listings > 0 {
+		for id := range p.queue {
+			q := &p.queue[id]
+			if q.recipients == 0 {
+				continue
+			}
+			row := Queue{Provider: p.label(uint32(id)).ID, Name: p.label(uint32(id)).Name, Source: "listing",
+				Recipients: q.recipients, Messages: q.messages, Oldest: instant(q.oldest), Newest: instant(q.newest),
+				Stagnates: q.stuck(), Classes: q.classes}
+			row.Domains, row.MoreDomains = capped(p.byUse(q.domains))
+			out = append(out, row)
+		}
+	} else {
+		out = c.leftOpen()
+	}
+	slices.SortFunc(out, func(a, b Queue) int {
+		return cmp.Or(cmp.Compare(b.Recipients, a.Recipients), strings.Compare(a.Provider, b.Provider))
+	})
+	if len(out) > MaxList {
+		out = out[:MaxList]
+	}
+	return out
+}
+
+// byUse lists domains, the most used first.
+func (p *Pile) byUse(m map[uint32]int64) []string {
+	ids := make([]uint32, 0, len(m))
+	for id := range m {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b uint32) int {
+		return cmp.Or(cmp.Compare(m[b], m[a]), strings.Compare(p.domains.name(a), p.domains.name(b)))
+	})
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = p.domains.name(id)
+	}
+	return out
+}
+
+// leftOpen gives what the logs show as deferred and never as over.
+func (c *census) leftOpen() []Queue {
+	p := c.p
+	rows := make(map[uint32]*listed)
+	for pair, w := range c.open {
+		if c.closed[pair] || w.class == 0 {
+			continue
+		}
+		q := rows[w.provider]
+		if q == nil {
+			q = &listed{classes: map[mail.Class]int64{}, domains: map[uint32]int64{}}
+			rows[w.provider] = q
+		}
+		q.recipients++
+		q.classes[classOf(w.class)]++
+		if w.domain > others {
+			q.domains[w.domain]++
+		}
+		if q.oldest == 0 || w.since < q.oldest {
+			q.oldest = w.since
+		}
+		q.newest = max(q.newest, w.since)
+		if p.to-w.since > int64(stale) {
+			q.old++
+		}
+	}
+	out := []Queue{}
+	for id, q := range rows {
+		row := Queue{Provider: p.label(id).ID, Name: p.label(id).Name, Source: "log",
+			Recipients: q.recipients, Messages: q.recipients, Oldest: instant(q.oldest), Newest: instant(q.newest), Classes: q.classes}
+		q.deferred = q.recipients
+		row.Stagnates = q.stuck() && p.to-p.tallies[id].lastOut > int64(stale)
+		row.Domains, row.MoreDomains = capped(p.byUse(q.domains))
+		out = append(out, row)
+	}
+	return out
+}

@@ -1,0 +1,310 @@
+package analyze
+
+import (
+	"slices"
+
+	"github.com/postroad/postroad/event"
+)
+
+const (
+	second = int64(1e9)
+	minute = 60 * second
+	hour   = 60 * minute
+	day    = 24 * hour
+
+	// tolerance is how far apart two hosts may date one attempt: clocks that are
+	// set differ by seconds, a trace notes the end of what a log notes the begin
+	// of. It is shorter than the shortest ordinary retry interval (5 minutes).
+	tolerance = 2 * minute
+
+	// maxLate is how many rows of summaries, bounces and listings are held
+	// against the logs; what comes beyond it is counted as it is.
+	maxLate = 1_000_000
+)
+
+// settle decides which of the summaries and bounces tell of what a log or a
+// detailed trace tells too. What tells of something new becomes a fact.
+func (p *Pile) settle() error {
+	if len(p.late) == 0 {
+		return nil
+	}
+	l := newLateIndex(p.late)
+	if p.primaries > 0 {
+		err := p.attempts(func(f *fact) error {
+			if !f.is(session) {
+				p.absorb(l, f)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	p.settleAmong(l)
+	for i := range p.late {
+		if l.taken[i] {
+			continue
+		}
+		if err := p.store.add(p.late[i]); err != nil {
+			return err
+		}
+	}
+	p.late = nil
+	return nil
+}
+
+// lateIndex finds late facts by message and recipient.
+type lateIndex struct {
+	facts []fact
+	first map[uint64]int32 // pair, or queue id and recipient
+	next  []int32
+	nextQ []int32
+	taken []bool
+}
+
+func newLateIndex(facts []fact) *lateIndex {
+	l := &lateIndex{facts: facts, first: make(map[uint64]int32, len(facts)),
+		next: make([]int32, len(facts)), nextQ: make([]int32, len(facts)), taken: make([]bool, len(facts))}
+	for i := range facts {
+		f := &facts[i]
+		l.next[i] = l.chain(f.pair(), i)
+		if f.queue != 0 {
+			l.nextQ[i] = l.chain(queuePair(f), i)
+		}
+	}
+	return l
+}
+
+// queuePair is the identity of a queue file and one of its recipients.
+func queuePair(f *fact) uint64 { return mix(f.queue, f.recipient+1) }
+
+// chain puts i in front of the facts of one key; indices are kept plus 1.
+func (l *lateIndex) chain(key uint64, i int) int32 {
+	before := l.first[key]
+	l.first[key] = int32(i + 1)
+	return before
+}
+
+// absorb takes the late facts that tell of f.
+func (p *Pile) absorb(l *lateIndex, f *fact) {
+	for i := l.first[f.pair()]; i != 0; i = l.next[i-1] {
+		p.take(l, int(i-1), f)
+	}
+	if f.queue != 0 {
+		for i := l.first[queuePair(f)]; i != 0; i = l.nextQ[i-1] {
+			p.take(l, int(i-1), f)
+		}
+	}
+}
+
+func (p *Pile) take(l *lateIndex, i int, f *fact) {
+	late := &l.facts[i]
+	if !sameAttempt(f, late) {
+		return
+	}
+	if !l.taken[i] {
+		p.samples.also(late, p.lateIDs[i])
+	}
+	l.taken[i] = true
+	if late.is(final) && !f.is(final) {
+		p.closed[f.pair()] = true
+	}
+}
+
+// sameAttempt reports whether a summary, a bounce or a row of a listing tells of
+// the attempt f of the same message and recipient.
+func sameAttempt(f, late *fact) bool {
+	if (f.outcome == delivered) != (late.outcome == delivered) {
+		return false
+	}
+	gap := f.at - late.at
+	switch {
+	case late.at == 0 || f.at == 0:
+		return true
+	case late.is(weak) || f.is(weak):
+		// A summary has the time of the message, a bounce without attempt time
+		// its own; a message is retried for some days.
+		return gap > -7*day && gap < 7*day
+	case late.is(final) && f.is(final):
+		return gap > -day && gap < day
+	}
+	return gap > -10*minute && gap < 10*minute
+}
+
+// settleAmong merges the late facts that no log told of: a bounce and a summary
+// row of one message are one, and so are two bounces of it.
+func (p *Pile) settleAmong(l *lateIndex) {
+	for i := range l.facts {
+		if l.taken[i] {
+			continue
+		}
+		f := &l.facts[i]
+		for j := l.first[f.pair()]; j != 0; j = l.next[j-1] {
+			k := int(j - 1)
+			if k == i || l.taken[k] || l.facts[k].grade > f.grade || !sameAttempt(f, &l.facts[k]) {
+				continue
+			}
+			if l.facts[k].grade == f.grade && k < i && !f.is(final) {
+				continue // the final one of two is kept
+			}
+			// The summary is the nearer evidence, the bounce knows the reply.
+			if other := &l.facts[k]; f.class == 0 || classOf(f.class) == "unknown" && other.class != 0 || !f.is(hosted) && other.is(hosted) {
+				told(f, other)
+			}
+			l.taken[k] = true
+			p.samples.also(&l.facts[k], p.lateIDs[k])
+		}
+	}
+}
+
+// told gives f what only the lesser evidence knows: why, and at which host.
+func told(f, other *fact) {
+	if other.class == 0 {
+		return
+	}
+	f.class, f.actor, f.stage = other.class, other.actor, other.stage
+	if other.is(hosted) && !f.is(hosted) {
+		f.address, f.provider = other.address, other.provider
+		f.flags |= hosted
+	}
+	if f.is(weak) && !other.is(weak) {
+		f.at = other.at
+		f.flags &^= weak
+	}
+	f.flags |= other.flags & expired
+}
+
+// attempts gives the facts of logs and detailed traces in order, each attempt
+// once: the same line twice, or the row of a trace beside the line of a log, is
+// one attempt.
+func (p *Pile) attempts(visit func(*fact) error) error {
+	if !p.overlapping() {
+		return p.store.each(p.unrepeated(visit))
+	}
+	w := window{visit: visit, at: make(map[uint64]int)}
+	if err := p.store.each(p.unrepeated(w.add)); err != nil {
+		return err
+	}
+	return w.flush(1<<63 - 1)
+}
+
+// unrepeated leaves out what is the same evidence as the fact before it. Equal
+// evidence has equal times and identities, so it stands side by side.
+func (p *Pile) unrepeated(visit func(*fact) error) func(*fact) error {
+	var last fact
+	return func(f *fact) error {
+		p.settled(f)
+		if f.evidence == last.evidence && f.at == last.at && f.pair() == last.pair() {
+			return nil
+		}
+		last = *f
+		return visit(f)
+	}
+}
+
+// overlapping reports whether two streams tell of the same time; where none do,
+// no attempt can be told of twice.
+func (p *Pile) overlapping() bool {
+	spans := slices.Clone(p.spans)
+	slices.SortFunc(spans, func(a, b span) int { return order(a.from, b.from) })
+	end := int64(-1 << 63)
+	for _, s := range spans {
+		if s.from <= end {
+			return true
+		}
+		end = max(end, s.to+tolerance)
+	}
+	return false
+}
+
+// window holds facts back for the tolerance, so that several pieces of evidence
+// about one attempt meet.
+type window struct {
+	visit func(*fact) error
+	held  []fact
+	gone  []bool
+	head  int
+	base  int            // number of held[0] since the begin
+	at    map[uint64]int // pair -> number of its latest fact
+}
+
+func (w *window) add(f *fact) error {
+	if err := w.flush(f.at - tolerance); err != nil {
+		return err
+	}
+	if f.is(session) {
+		w.push(f)
+		return nil
+	}
+	key := f.pair()
+	n, ok := w.at[key]
+	if !ok || n < w.base+w.head {
+		w.at[key] = w.base + len(w.held)
+		w.push(f)
+		return nil
+	}
+	g := &w.held[n-w.base]
+	if !twice(g, f) {
+		w.at[key] = w.base + len(w.held)
+		w.push(f)
+		return nil
+	}
+	// The nearer evidence is the fact; of equals the first.
+	if f.grade > g.grade {
+		w.gone[n-w.base] = true
+		w.at[key] = w.base + len(w.held)
+		w.push(f)
+		g = &w.held[n-w.base]
+		f = &w.held[len(w.held)-1]
+		f.flags |= g.flags & final
+		return nil
+	}
+	g.flags |= f.flags & final
+	return nil
+}
+
+// twice reports whether two facts of one message and recipient, close in time,
+// are one attempt told of by two sources.
+func twice(a, b *fact) bool {
+	if (a.outcome == delivered) != (b.outcome == delivered) {
+		return false
+	}
+	if a.is(hosted) && b.is(hosted) && a.provider != b.provider {
+		return false // a hop to a relay of ours, and the relay's own attempt
+	}
+	if a.format == b.format && a.grade == b.grade {
+		// One log in two forms (syslog's and the journal's), one trace in two
+		// encodings: within the second that the coarser stamp has.
+		return b.at-a.at < second && (a.grade < uint8(event.GradeLog) || a.queue != 0 && a.queue == b.queue)
+	}
+	return true
+}
+
+func (w *window) push(f *fact) {
+	w.held = append(w.held, *f)
+	w.gone = append(w.gone, false)
+}
+
+// flush gives out what no later fact can meet any more.
+func (w *window) flush(until int64) error {
+	for w.head < len(w.held) && w.held[w.head].at < until {
+		f := w.held[w.head]
+		if !w.gone[w.head] {
+			if err := w.visit(&f); err != nil {
+				return err
+			}
+		}
+		if n, ok := w.at[f.pair()]; ok && n == w.base+w.head {
+			delete(w.at, f.pair())
+		}
+		w.head++
+	}
+	if w.head > 4096 && w.head > len(w.held)/2 {
+		n := copy(w.held, w.held[w.head:])
+		copy(w.gone, w.gone[w.head:])
+		w.held, w.gone = w.held[:n], w.gone[:n]
+		w.base += w.head
+		w.head = 0
+	}
+	return nil
+}

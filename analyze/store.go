@@ -1,0 +1,189 @@
+package analyze
+
+import (
+	"bufio"
+	"container/heap"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+)
+
+// store keeps facts in the order of time, whatever order they came in: in
+// memory up to a limit, beyond it in sorted runs of one temporary file.
+type store struct {
+	limit int // facts in memory
+	dir   string
+	held  []fact
+	dirty bool // held is not in order
+	runs  []run
+	file  *os.File
+	end   int64 // of the file
+}
+
+// run is a sorted piece of the temporary file.
+type run struct{ from, to int64 }
+
+// defaultHeld is how many facts stay in memory: 29 MB.
+const defaultHeld = 400_000
+
+func newStore(limit int, dir string) *store {
+	if limit <= 0 {
+		limit = defaultHeld
+	}
+	return &store{limit: limit, dir: dir}
+}
+
+func (s *store) add(f fact) error {
+	if len(s.held) == s.limit {
+		if err := s.spill(); err != nil {
+			return err
+		}
+	}
+	if n := len(s.held); n > 0 && before(&s.held[n-1], &f) > 0 {
+		s.dirty = true
+	}
+	s.held = append(s.held, f)
+	return nil
+}
+
+func (s *store) sort() {
+	if s.dirty {
+		slices.SortFunc(s.held, func(a, b fact) int { return before(&a, &b) })
+		s.dirty = false
+	}
+}
+
+func (s *store) spill() error {
+	s.sort()
+	if s.file == nil {
+		f, err := os.CreateTemp(s.dir, "postroad-*.facts")
+		if err != nil {
+			return &SpillError{err}
+		}
+		s.file = f
+		// The file has no name from here on: whatever becomes of the process,
+		// nothing is left. Where the system does not allow that, close removes it.
+		_ = os.Remove(f.Name())
+	}
+	w := bufio.NewWriterSize(io.NewOffsetWriter(s.file, s.end), 256<<10)
+	var b [factSize]byte
+	for i := range s.held {
+		s.held[i].put(&b)
+		if _, err := w.Write(b[:]); err != nil {
+			return &SpillError{err}
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return &SpillError{err}
+	}
+	to := s.end + int64(len(s.held))*factSize
+	s.runs = append(s.runs, run{s.end, to})
+	s.end = to
+	s.held = s.held[:0]
+	return nil
+}
+
+// SpillError says that the temporary file for facts cannot be written or read.
+type SpillError struct{ Err error }
+
+func (e *SpillError) Error() string {
+	return fmt.Sprintf("keep facts in a temporary file: %v; make room there or set TMPDIR to a disk with room", e.Err)
+}
+func (e *SpillError) Unwrap() error { return e.Err }
+
+// each gives every fact in order; the pointer is good during the call only.
+func (s *store) each(visit func(*fact) error) error {
+	s.sort()
+	if len(s.runs) == 0 {
+		for i := range s.held {
+			f := s.held[i]
+			if err := visit(&f); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	m := make(merger, 0, len(s.runs)+1)
+	for _, r := range s.runs {
+		c := &cursor{r: bufio.NewReaderSize(io.NewSectionReader(s.file, r.from, r.to-r.from), 48<<10)}
+		if err := c.next(); err != nil {
+			return err
+		}
+		m = append(m, c)
+	}
+	if len(s.held) > 0 {
+		c := &cursor{rest: s.held}
+		if err := c.next(); err != nil {
+			return err
+		}
+		m = append(m, c)
+	}
+	heap.Init(&m)
+	for len(m) > 0 {
+		c := m[0]
+		f := c.now
+		if err := visit(&f); err != nil {
+			return err
+		}
+		switch err := c.next(); {
+		case errors.Is(err, io.EOF):
+			heap.Pop(&m)
+		case err != nil:
+			return err
+		default:
+			heap.Fix(&m, 0)
+		}
+	}
+	return nil
+}
+
+// close gives the temporary file back.
+func (s *store) close() {
+	if s.file != nil {
+		_ = s.file.Close()
+		_ = os.Remove(s.file.Name()) // gone already where the system allows it
+		s.file = nil
+	}
+}
+
+// cursor reads one run.
+type cursor struct {
+	r    *bufio.Reader
+	rest []fact
+	now  fact
+}
+
+func (c *cursor) next() error {
+	if c.r == nil {
+		if len(c.rest) == 0 {
+			return io.EOF
+		}
+		c.now, c.rest = c.rest[0], c.rest[1:]
+		return nil
+	}
+	var b [factSize]byte
+	if _, err := io.ReadFull(c.r, b[:]); err != nil {
+		if errors.Is(err, io.EOF) {
+			return io.EOF
+		}
+		return &SpillError{err}
+	}
+	c.now.get(&b)
+	return nil
+}
+
+// merger is a heap of runs, the one with the earliest fact on top.
+type merger []*cursor
+
+func (m merger) Len() int           { return len(m) }
+func (m merger) Less(i, j int) bool { return before(&m[i].now, &m[j].now) < 0 }
+func (m merger) Swap(i, j int)      { m[i], m[j] = m[j], m[i] }
+func (m *merger) Push(x any)        { *m = append(*m, x.(*cursor)) }
+func (m *merger) Pop() any {
+	old := *m
+	c := old[len(old)-1]
+	*m = old[:len(old)-1]
+	return c
+}

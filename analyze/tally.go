@@ -1,0 +1,272 @@
+package analyze
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/DataDog/sketches-go/ddsketch"
+
+	"github.com/postroad/postroad/mail"
+)
+
+// tally is what is counted of one provider over the period.
+type tally struct {
+	delivered, deferred, bounced, expired int64
+	messages, waiting                     int64
+	oldest                                int64 // first attempt of the oldest message that waits
+	lastOut                               int64 // last delivery
+	classes                               *[len(mail.Classes) + 1]int64
+	few                                   []float64 // the first delays, in seconds
+	delays                                *ddsketch.DDSketch
+}
+
+const (
+	fewDelays = 16        // delays that are kept as they are; a sketch costs more than most providers are worth
+	maxOpen   = 1_000_000 // messages whose end is waited for
+	accuracy  = 0.01      // of the quantiles, relative
+)
+
+func (t *tally) attempts() int64 { return t.delivered + t.deferred + t.bounced + t.expired }
+
+// census counts facts in the order of time.
+type census struct {
+	p       *Pile
+	open    map[uint64]waiting // messages that were deferred, by message and recipient
+	domains map[uint64]int64   // provider and domain -> attempts
+	closed  map[uint64]bool
+	held    map[uint64]int64 // provider and class -> messages that wait at the end
+}
+
+// waiting is a message that was deferred and is not over.
+type waiting struct {
+	since    int64
+	provider uint32
+	class    uint8
+	domain   uint32
+}
+
+func newCensus(p *Pile) *census {
+	return &census{p: p, open: make(map[uint64]waiting), domains: make(map[uint64]int64), closed: p.closed,
+		held: make(map[uint64]int64)}
+}
+
+// add counts one fact.
+func (c *census) add(f *fact) {
+	p := c.p
+	if f.is(session) {
+		return
+	}
+	p.facts++
+	if p.from == 0 || f.at < p.from {
+		p.from = f.at
+	}
+	p.to = max(p.to, f.at)
+	t := &p.tallies[f.provider]
+	pair := f.pair()
+	w, known := c.open[pair]
+	if !known {
+		t.messages++
+	}
+	over := true
+	switch {
+	case f.outcome == delivered:
+		t.delivered++
+		p.deliveries++
+		t.lastOut = max(t.lastOut, f.at)
+		t.delay(f)
+	case f.is(expired):
+		t.expired++
+	case f.outcome == temporary && !f.is(final):
+		t.deferred++
+		over = false
+	default:
+		t.bounced++
+	}
+	if f.class != 0 {
+		if t.classes == nil {
+			t.classes = new([len(mail.Classes) + 1]int64)
+		}
+		t.classes[f.class]++
+	}
+	key := uint64(f.provider)<<32 | uint64(f.domain)
+	if n, ok := c.domains[key]; ok || len(c.domains) < 2*tableSize {
+		c.domains[key] = n + 1
+	}
+	switch {
+	case over:
+		if known {
+			delete(c.open, pair)
+		}
+	case known:
+		w.provider, w.class = f.provider, f.class
+		c.open[pair] = w
+	case len(c.open) < maxOpen:
+		c.open[pair] = waiting{f.at, f.provider, f.class, f.domain}
+	}
+}
+
+// delay counts how long a delivery took.
+func (t *tally) delay(f *fact) {
+	if f.delay == 0 {
+		return
+	}
+	s := float64(f.delay) / 1000
+	if t.delays == nil {
+		t.few = append(t.few, s)
+		if len(t.few) <= fewDelays {
+			return
+		}
+		sketch, err := ddsketch.NewDefaultDDSketch(accuracy)
+		if err != nil {
+			return // only for an accuracy that is none
+		}
+		t.delays = sketch
+		for _, v := range t.few {
+			_ = sketch.Add(v) // only negative and infinite values are refused
+		}
+		t.few = nil
+		return
+	}
+	_ = t.delays.Add(s)
+}
+
+func (t *tally) quantiles() Quantiles {
+	at := func(q float64) *float64 {
+		if t.delays != nil {
+			if v, err := t.delays.GetValueAtQuantile(q); err == nil {
+				return round(v)
+			}
+			return nil
+		}
+		if len(t.few) == 0 {
+			return nil
+		}
+		s := slices.Clone(t.few)
+		slices.Sort(s)
+		return round(s[int(q*float64(len(s)-1)+0.5)])
+	}
+	return Quantiles{at(0.5), at(0.95)}
+}
+
+// round gives seconds to the third digit.
+func round(v float64) *float64 {
+	v = float64(int64(v*1000+0.5)) / 1000
+	return &v
+}
+
+// domainsOf lists the domains of each provider, the most used first.
+func (c *census) domainsOf() map[uint32][]string {
+	type used struct {
+		name string
+		n    int64
+	}
+	all := make(map[uint32][]used)
+	for key, n := range c.domains {
+		if d := uint32(key); d > others {
+			all[uint32(key>>32)] = append(all[uint32(key>>32)], used{c.p.domains.name(d), n})
+		}
+	}
+	out := make(map[uint32][]string, len(all))
+	for id, list := range all {
+		slices.SortFunc(list, func(a, b used) int {
+			return cmp.Or(cmp.Compare(b.n, a.n), strings.Compare(a.name, b.name))
+		})
+		names := make([]string, len(list))
+		for i, u := range list {
+			names[i] = u.name
+		}
+		out[id] = names
+	}
+	return out
+}
+
+// capped gives the first MaxList of a list and how many more there are.
+func capped[T any](list []T) ([]T, int) {
+	if list == nil {
+		list = []T{}
+	}
+	if len(list) <= MaxList {
+		return list, 0
+	}
+	return list[:MaxList:MaxList], len(list) - MaxList
+}
+
+// tables builds the providers of the report, the ones with most attempts first.
+func (c *census) table(sparks map[uint32][]float64) (list []Provider, more int) {
+	p := c.p
+	domains := c.domainsOf()
+	var ids []uint32
+	for id := range p.tallies {
+		if p.tallies[id].attempts() > 0 {
+			ids = append(ids, uint32(id))
+		}
+	}
+	slices.SortFunc(ids, func(a, b uint32) int {
+		x, y := &p.tallies[a], &p.tallies[b]
+		return cmp.Or(cmp.Compare(y.attempts(), x.attempts()), strings.Compare(p.labels[a].ID, p.labels[b].ID))
+	})
+	kept, more := capped(ids)
+	list = make([]Provider, 0, len(kept))
+	for _, id := range kept {
+		t := &p.tallies[id]
+		row := Provider{
+			ID: p.label(id).ID, Name: p.label(id).Name,
+			Attempts: t.attempts(), Delivered: t.delivered, Deferred: t.deferred, Bounced: t.bounced, Expired: t.expired,
+			Messages: t.messages, Waiting: t.waiting, Classes: t.classCounts(), Seconds: t.quantiles(), Spark: sparks[id],
+		}
+		row.Domains, row.MoreDomains = capped(domains[id])
+		list = append(list, row)
+	}
+	return list, more
+}
+
+func (p *Pile) label(id uint32) providerLabel {
+	if id == others {
+		return providerLabel{othersIdentity.ID, othersIdentity.Name}
+	}
+	i := p.labels[id]
+	return providerLabel{i.ID, i.Name}
+}
+
+// providerLabel is what a reader sees of a provider.
+type providerLabel struct{ ID, Name string }
+
+func (t *tally) classCounts() map[mail.Class]int64 {
+	out := make(map[mail.Class]int64)
+	if t.classes != nil {
+		for code, n := range t.classes {
+			if n > 0 {
+				out[classOf(uint8(code))] = n
+			}
+		}
+	}
+	return out
+}
+
+// settleOpen counts what is still waiting at the end.
+func (c *census) settleOpen() {
+	for pair, w := range c.open {
+		if c.closed[pair] {
+			continue
+		}
+		t := &c.p.tallies[w.provider]
+		t.waiting++
+		c.held[poolKey(w.provider, w.class)]++
+		if t.oldest == 0 || w.since < t.oldest {
+			t.oldest = w.since
+		}
+	}
+}
+
+func utc(ns int64) time.Time { return time.Unix(0, ns).UTC() }
+
+// instant is null for 0, which is "not known".
+func instant(ns int64) *time.Time {
+	if ns == 0 {
+		return nil
+	}
+	t := utc(ns)
+	return &t
+}

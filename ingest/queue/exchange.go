@@ -59,6 +59,11 @@ func property(line string) (name, value string, ok bool) {
 	return strings.ToLower(name), strings.TrimSpace(value), true
 }
 
+const (
+	maxValue   = 16 << 10 // of a value that goes over lines
+	maxColumns = 100      // of a table
+)
+
 // record is one queue or message: values by name in lower case.
 type record map[string]string
 
@@ -109,7 +114,7 @@ func (c *listing) list(line string) error {
 			return c.record(r, at)
 		case isProperty:
 			r[name], last = value, name
-		case line[0] == ' ' && last != "" && len(r[last]) < maxLine:
+		case line[0] == ' ' && last != "" && len(r[last]) < maxValue:
 			r[last] = fold(r[last], strings.TrimSpace(line), strings.HasSuffix(before, " "))
 		default:
 			c.back(line)
@@ -181,7 +186,7 @@ func (c *listing) table(head string) error {
 		}
 		if r != nil && len(columns) > 1 && cells[0] == "" { // a value went on in the next line
 			for i, cell := range cells {
-				if name := columns[i].name; cell != "" && len(r[name]) < maxLine {
+				if name := columns[i].name; cell != "" && len(r[name]) < maxValue {
 					r[name] = fold(r[name], cell, false)
 				}
 			}
@@ -213,7 +218,9 @@ func underlined(head, dashes string) (columns []column) {
 		if from < len(runes) {
 			name = strings.ToLower(strings.TrimSpace(string(runes[from:min(i, len(runes))])))
 		}
-		columns = append(columns, column{name, from, i})
+		if columns = append(columns, column{name, from, i}); len(columns) == maxColumns {
+			break
+		}
 	}
 	return columns
 }
@@ -277,7 +284,8 @@ func (c *listing) csv(names []string, comma byte) error {
 			line += "\n" + next
 			fields, closed = cut(line, comma)
 		}
-		if !closed || len(fields) != len(names) {
+		// Of a last line without an end nothing tells that all of it is there.
+		if !closed || len(fields) != len(names) || !c.ended {
 			why := event.SkipBroken
 			if !c.ended {
 				why = event.SkipCut
@@ -331,18 +339,21 @@ func cut(line string, comma byte) (fields []string, closed bool) {
 
 // exchangeObject reads an object of ConvertTo-Json.
 func (c *listing) exchangeObject(object []byte, line int64) error {
+	return c.propertiesOf(object, line, true)
+}
+
+// propertiesOf reads an object, or where outer, those in {"value":[...],"Count":3}.
+func (c *listing) propertiesOf(object []byte, line int64, outer bool) error {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(object, &all); err != nil {
 		c.skip(line, event.SkipBroken)
 		return nil
 	}
 	var many []json.RawMessage
-	if json.Unmarshal(all["value"], &many) == nil && all["Identity"] == nil { // {"value":[...],"Count":3}
+	if outer && all["Identity"] == nil && json.Unmarshal(all["value"], &many) == nil {
 		for _, one := range many {
-			if len(one) < len(object) && len(one) > 0 && one[0] == '{' {
-				if err := c.exchangeObject(one, line); err != nil {
-					return err
-				}
+			if err := c.propertiesOf(one, line, false); err != nil {
+				return err
 			}
 		}
 		return nil

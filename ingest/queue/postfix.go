@@ -129,8 +129,8 @@ func (c *listing) postfix() error {
 }
 
 // bracket gives the text in brackets that begins in a line. Where it was folded by
-// a mail program or a terminal, it goes on until the brackets are closed, but not
-// over what looks like something else.
+// a mail program or a terminal, it goes on until the brackets are closed. Replies
+// have brackets that nobody closes, so it also ends before a recipient.
 func (c *listing) bracket(text string) string {
 	for range 20 {
 		if closed(text) {
@@ -142,21 +142,24 @@ func (c *listing) bracket(text string) string {
 		}
 		next := strings.TrimSpace(line)
 		_, message := c.o.postfixMessage(line)
-		if next == "" || message || strings.HasPrefix(next, "-- ") || isAddress(next) {
+		if next == "" || message || strings.HasPrefix(next, "-- ") || isRecipient(line) {
 			c.back(line)
 			break
 		}
 		text += " " + next
 	}
-	text = strings.TrimPrefix(text, "(")
-	if closed("(" + text) {
-		text = strings.TrimSuffix(text, ")")
-	}
-	return text
+	return strings.TrimSuffix(strings.TrimPrefix(text, "("), ")")
 }
 
-// closed tells a text whose brackets are closed at its end. Replies have brackets
-// that nobody closes, so the last one counts where the line ends in it.
+// isRecipient tells a line that stands where recipients stand, or is an address.
+func isRecipient(line string) bool {
+	const column = 30 // Postfix and Sendmail write them farther to the right
+	text := strings.TrimSpace(line)
+	return isAddress(text) || strings.HasPrefix(text, `"`) && strings.Contains(text, `"@`) ||
+		strings.HasPrefix(line, strings.Repeat(" ", column)) || strings.HasPrefix(line, "\t\t\t\t")
+}
+
+// closed tells a text whose brackets are closed at its end.
 func closed(s string) bool {
 	if !strings.HasSuffix(s, ")") {
 		return false

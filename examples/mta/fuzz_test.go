@@ -2,6 +2,7 @@ package mta
 
 import (
 	"encoding/binary"
+	"strings"
 	"testing"
 )
 
@@ -19,6 +20,19 @@ func FuzzDNS(f *testing.F) {
 		}
 		if len(a) < 12 || a[0] != q[0] || a[1] != q[1] || a[2]&0x80 == 0 || binary.BigEndian.Uint16(a[4:]) != 1 {
 			t.Errorf("%x is no answer to %x", a, q)
+		}
+	})
+}
+
+func FuzzSyslog(f *testing.F) {
+	f.Add("<22>Nov  9 06:02:11 postfix/smtp[17]: text\n")
+	f.Add("<22>Nov  9 06:02:11")
+	f.Add("<>")
+	f.Add("Nov 1 0:00:00") // no stamp of the C library, though time.Parse takes it
+	f.Add("text < than > that")
+	f.Fuzz(func(t *testing.T, s string) {
+		if got := message(s); !strings.Contains(s, got) || strings.HasSuffix(got, "\n") {
+			t.Errorf("%q gives %q", s, got)
 		}
 	})
 }

@@ -59,8 +59,10 @@ func message(s string) string {
 	if i := strings.IndexByte(s, '>'); strings.HasPrefix(s, "<") && i > 0 && i < 5 {
 		s = s[i+1:]
 	}
-	if _, err := time.Parse(time.Stamp, s[:min(len(s), len(time.Stamp))]); err == nil {
-		s = strings.TrimPrefix(s[len(time.Stamp):], " ")
+	if n := len(time.Stamp); len(s) >= n {
+		if _, err := time.Parse(time.Stamp, s[:n]); err == nil {
+			s = strings.TrimPrefix(s[n:], " ")
+		}
 	}
 	return strings.TrimRight(s, "\n\x00")
 }

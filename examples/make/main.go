@@ -50,6 +50,11 @@ func run(ctx context.Context, out string, seven bool) error {
 	if _, err := os.Stat(out); err != nil {
 		return fmt.Errorf("%w; run it from the root of the repository", err)
 	}
+	for _, d := range []string{"week", "trace"} {
+		if err := os.MkdirAll(filepath.Join(out, d), 0o755); err != nil {
+			return err
+		}
+	}
 	if seven {
 		return week(ctx, deps, filepath.Join(out, "week"))
 	}

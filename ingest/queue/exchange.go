@@ -345,9 +345,9 @@ func (c *listing) exchangeObject(object []byte, line int64) error {
 // propertiesOf reads an object, or where outer, those in {"value":[...],"Count":3}.
 func (c *listing) propertiesOf(object []byte, line int64, outer bool) error {
 	var all map[string]json.RawMessage
-	if err := json.Unmarshal(object, &all); err != nil {
+	if json.Unmarshal(object, &all) != nil {
 		c.skip(line, event.SkipBroken)
-		return nil
+		return nil //nolint:nilerr // it is told to Skip
 	}
 	var many []json.RawMessage
 	if outer && all["Identity"] == nil && json.Unmarshal(all["value"], &many) == nil {

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"strings"
 
@@ -48,7 +49,7 @@ func (c *listing) objects(read func(object []byte, line int64) error) error {
 		b, err := c.buf.ReadByte()
 		if err != nil {
 			c.err = err
-			return nil
+			return nil //nolint:nilerr // Read tells it in the end
 		}
 		switch b {
 		case '\n':
@@ -74,7 +75,7 @@ func (c *listing) objects(read func(object []byte, line int64) error) error {
 			}
 			if _, err := c.line(); err != nil {
 				c.err = err
-				return nil
+				return nil //nolint:nilerr // Read tells it in the end
 			}
 			c.n++
 		}
@@ -88,7 +89,7 @@ func (c *listing) object() (object []byte, why event.Skip) {
 		b, err := c.buf.ReadByte()
 		if err != nil {
 			c.err = err
-			if err == io.EOF { //nolint:errorlint // bufio gives it bare
+			if errors.Is(err, io.EOF) {
 				return nil, event.SkipCut
 			}
 			return nil, event.SkipUnreadable
@@ -140,9 +141,9 @@ func (c *listing) postfixObject(object []byte, line int64) error {
 			Reason  string `json:"delay_reason"`
 		} `json:"recipients"`
 	}
-	if err := json.Unmarshal(object, &m); err != nil || m.ID == "" {
+	if json.Unmarshal(object, &m) != nil || m.ID == "" {
 		c.skip(line, event.SkipBroken)
-		return nil
+		return nil //nolint:nilerr // it is told to Skip
 	}
 	item := Item{QueueID: m.ID, Sender: address(m.Sender), Arrived: epoch(m.Arrival), Size: max(m.Size, 0),
 		Active: m.Queue == "active", Held: m.Queue == "hold", Count: 1, Line: line}

@@ -116,7 +116,7 @@ func (o *Options) sendmailMessage(line string) (m Item, ok bool) {
 		return m, false
 	}
 	id, f := f[0], f[1:]
-	if len(f[0]) == 1 && strings.Contains("*-X?Q", f[0]) && len(f) > 5 {
+	if len(f[0]) == 1 && strings.ContainsAny(f[0], "*-X?Q") && len(f) > 5 {
 		id, f = id+f[0], f[1:]
 	}
 	m = Item{QueueID: strings.TrimRight(id, "*-X?"), Active: strings.Contains(id, "*"), Count: 1}

@@ -72,7 +72,6 @@ func address(s string) string {
 func (c *listing) postfix() error {
 	var m Item
 	in, waiting, ended := false, false, true // in a message; it has shown no recipient; the listing is complete
-	reason := ""
 	for {
 		line, ok := c.next()
 		if !ok {
@@ -91,7 +90,7 @@ func (c *listing) postfix() error {
 			continue
 		}
 		if next, ok := c.o.postfixMessage(line); ok {
-			m, in, waiting, reason = next, true, true, ""
+			m, in, waiting = next, true, true
 			m.Line = c.n
 			ended = false
 			if strings.HasPrefix(m.Sender, "(maildrop queue") {
@@ -108,9 +107,8 @@ func (c *listing) postfix() error {
 				c.skip(c.n, event.SkipBroken)
 			}
 		case text[0] == '(':
-			reason = c.bracket(text)
-			m.Reason = reason
-			m.RemoteHost, m.RemoteIP = remote(reason)
+			m.Reason = c.bracket(text)
+			m.RemoteHost, m.RemoteIP = remote(m.Reason)
 		case !c.ended:
 			// The end of a listing is its sum; half an address is none.
 		default:

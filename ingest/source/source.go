@@ -101,7 +101,7 @@ func (s *Stream) At() (r io.ReaderAt, size int64, ok bool) {
 
 // note keeps the first error that is not the end.
 func (s *Stream) note(err error) {
-	if err == io.EOF || err == bufio.ErrBufferFull || s.err != nil {
+	if errors.Is(err, io.EOF) || errors.Is(err, bufio.ErrBufferFull) || s.err != nil {
 		return
 	}
 	s.err = err

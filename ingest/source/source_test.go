@@ -393,7 +393,7 @@ func TestCancelled(t *testing.T) {
 			}
 		})
 	}
-	if err := Walk(t.Context(), []string{"-"}, strings.NewReader("x"), Options{}, func(*Stream) error { return io.ErrClosedPipe }); err != io.ErrClosedPipe { //nolint:errorlint // as it is
+	if err := Walk(t.Context(), []string{"-"}, strings.NewReader("x"), Options{}, func(*Stream) error { return io.ErrClosedPipe }); err != io.ErrClosedPipe {
 		t.Errorf("the visitor's error came as %v", err)
 	}
 }
@@ -479,7 +479,9 @@ func TestProgress(t *testing.T) {
 	path := write(t, t.TempDir(), "z.gz", gz(lines(1000)))
 	size := int64(len(gz(lines(1000))))
 	var seen []string
-	o := Options{Progress: func(name string, read, total int64) { seen = append(seen, fmt.Sprint(filepath.Base(name), " ", read, " ", total)) }}
+	o := Options{Progress: func(name string, read, total int64) {
+		seen = append(seen, fmt.Sprint(filepath.Base(name), " ", read, " ", total))
+	}}
 	told(t, o, lines(10), "-", path)
 	expect(t, "progress", seen, "- 0 -1", "- 800 -1", "z.gz 0 "+fmt.Sprint(size), fmt.Sprintf("z.gz %d %d", size, size))
 

@@ -96,7 +96,7 @@ var (
 func (w *walk) tell(name string, err error) error {
 	var f *fault
 	switch {
-	case err == nil || err == io.EOF:
+	case err == nil || errors.Is(err, io.EOF):
 		return nil
 	case cancelled(err):
 		return w.ctx.Err()
@@ -343,7 +343,7 @@ func zstdOptions(window int64) []zstd.DOption {
 }
 
 func eofIsCut(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
@@ -383,7 +383,7 @@ func (w *walk) tar(in *input, s Stream, buf *bufio.Reader, level int) error {
 		if err := w.unpack(in, e, l, level+1, false); err != nil {
 			return err
 		}
-		if l.err != nil && l.err != io.EOF { // it will not get better
+		if l.err != nil && !errors.Is(l.err, io.EOF) { // it will not get better
 			return w.tell(s.Name, l.err)
 		}
 	}

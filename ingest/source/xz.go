@@ -73,7 +73,7 @@ func (x *xzReader) Read(p []byte) (int, error) {
 				x.check.Write(p[:n])
 			}
 			switch {
-			case err == io.EOF:
+			case errors.Is(err, io.EOF):
 				x.err = x.endBlock()
 			case err != nil:
 				x.err = err

@@ -81,7 +81,7 @@ type zipReader struct {
 
 // fail tells why there is no more of the archive or an entry.
 func (z *zipReader) fail(name string, err error) error {
-	z.any = z.any || err != nil && err != io.EOF
+	z.any = z.any || err != nil && !errors.Is(err, io.EOF)
 	return z.w.tell(name, err)
 }
 
@@ -338,7 +338,7 @@ func (c *checked) Read(p []byte) (int, error) {
 	c.n += int64(n)
 	c.sum.Write(p[:n])
 	switch {
-	case err != io.EOF:
+	case !errors.Is(err, io.EOF):
 	case c.after:
 		if e := c.descriptor(); e != nil {
 			err = e

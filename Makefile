@@ -6,7 +6,7 @@ TOOL     = $(GO) tool -modfile=tools/go.mod
 BUDGET   = 300
 TIMEOUT  = 10m
 
-.PHONY: help build run test check fmt vet lint house generated race fuzz-share fuzz bench conformance test-deps clean
+.PHONY: help build run explain test check fmt vet lint house generated race fuzz-share fuzz bench conformance test-deps clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do \
@@ -16,7 +16,11 @@ build: ## bin/postroad, static
 	@mkdir -p bin
 	$(BUILD) -o bin/postroad ./cmd/postroad
 
-run: build ## explain every example
+run: build ## analyze a week of a mail server: the incident and the ticket
+	@echo "bin/postroad analyze --ticket --tz Europe/Berlin examples/week"; \
+	bin/postroad analyze --ticket --tz Europe/Berlin examples/week || [ $$? = 1 ] # 1: trouble was found
+
+explain: build ## explain every example
 	@set --; for f in examples/*.eml examples/*.log examples/*.txt examples/*/*.eml examples/*/*.log examples/*/*.txt; do \
 		if [ -f "$$f" ]; then set -- "$$@" "$$f"; fi; done; \
 	if [ $$# = 0 ]; then echo "no examples here; try: bin/postroad explain FILE" >&2; exit 1; fi; \

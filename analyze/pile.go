@@ -9,7 +9,9 @@ import (
 	"github.com/postroad/postroad/diagnose/bounce"
 	"github.com/postroad/postroad/dossier"
 	"github.com/postroad/postroad/event"
+	"github.com/postroad/postroad/ingest/esp"
 	"github.com/postroad/postroad/ingest/maillog"
+	"github.com/postroad/postroad/ingest/trace"
 	"github.com/postroad/postroad/lang"
 	"github.com/postroad/postroad/mail"
 	"github.com/postroad/postroad/provider"
@@ -145,10 +147,10 @@ func (p *Pile) Add(e *event.Event) error {
 	switch b := e.Body.(type) {
 	case *event.Attempt:
 		p.events++
-		if b.Route == "inbound" {
+		if b.Route == trace.RouteInbound {
 			return nil
 		}
-		return p.attempt(&evidence{at: e.Time, origin: e.Origin, attempt: b,
+		return p.attempt(&evidence{at: e.Time, origin: e.Origin, attempt: b, ours: b.Route == esp.RouteWithheld,
 			text: strings.Join(b.Reply.Lines, "\n"), status: b.Reply.Mail().Enhanced,
 			id: func() string { return e.ID }, mark: hash(0, e.ID), flags: weakIf(e.Origin.Grade == event.GradeSummary)})
 	case *event.Bounce:

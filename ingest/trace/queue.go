@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"hash/maphash"
 	"slices"
 	"strings"
@@ -42,6 +43,7 @@ type pending struct {
 	e     *event.Event
 	stamp stamp
 	key   string
+	at    int64 // the time once day and month are settled
 	seq   int64
 	line  int64
 
@@ -60,6 +62,7 @@ type queue struct {
 	seq      int64
 	order    order
 	decided  bool
+	open     bool // there was a date in which day and month could be either
 	dayFirst bool
 	european bool // by the language and separator of the table
 	sawToIP  bool
@@ -94,10 +97,15 @@ func (q *queue) add(e *event.Event, r *row, n int, p pending) error {
 		q.ours[d] = true
 	}
 	q.wait = append(q.wait, &p)
-	if len(q.wait) < window {
+	q.open = q.open || p.stamp.either
+	limit := window
+	if e.Origin.Grade == event.GradeSummary && (!q.open || q.order.day+q.order.month > 0) {
+		limit = shortWindow // nothing to join, no order of day and month to find out
+	}
+	if len(q.wait) < limit {
 		return nil
 	}
-	return q.flush(window / 2)
+	return q.flush(limit / 2)
 }
 
 func domain(address string) string {
@@ -110,13 +118,15 @@ func (q *queue) flush(keep int) error {
 		q.decide()
 	}
 	for i := range q.wait {
-		q.wait[i].e.Time = q.wait[i].stamp.time(q.dayFirst)
+		p := q.wait[i]
+		p.e.Time = p.stamp.time(q.dayFirst)
+		p.at = p.e.Time.UnixNano()
 	}
 	slices.SortFunc(q.wait, func(a, b *pending) int {
-		if c := a.e.Time.Compare(b.e.Time); c != 0 {
+		if c := cmp.Compare(a.at, b.at); c != 0 {
 			return c
 		}
-		return int(a.seq - b.seq)
+		return cmp.Compare(a.seq, b.seq)
 	})
 	n := max(0, len(q.wait)-keep)
 	for i := range q.wait[:n] {

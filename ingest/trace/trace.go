@@ -32,16 +32,17 @@ const (
 
 // The limits. What is beyond them is left out and said through Options.Skip.
 const (
-	MaxRow     = 1 << 20   // bytes of one row, as text
-	MaxColumns = 512       // columns of a table, properties of an object
-	MaxDepth   = 16        // of objects in objects
-	window     = 8192      // events that are held to be put in order
-	remembered = 1 << 15   // messages that are remembered, twice
-	counted    = 1 << 17   // message-recipients whose attempts are counted, twice
-	maxText    = 32 << 10  // bytes of a reply
-	headerRoom = 64 << 10  // bytes in which a header must be found
-	maxRcpts   = 10_000    // recipients of one row
-	sniffRoom  = 256 << 10 // bytes that Sniff looks at
+	MaxRow      = 1 << 20   // bytes of one row, as text
+	MaxColumns  = 512       // columns of a table, properties of an object
+	MaxDepth    = 16        // of objects in objects
+	window      = 8192      // events that are held to be put in order
+	shortWindow = 1024      // ... of a summary, once day and month are settled
+	remembered  = 1 << 15   // messages that are remembered, twice
+	counted     = 1 << 17   // message-recipients whose attempts are counted, twice
+	maxText     = 32 << 10  // bytes of a reply
+	headerRoom  = 64 << 10  // bytes in which a header must be found
+	maxRcpts    = 10_000    // recipients of one row
+	sniffRoom   = 256 << 10 // bytes that Sniff looks at
 )
 
 // Options say how to read what a file does not say itself.
@@ -103,7 +104,8 @@ type sink interface {
 }
 
 // Read reads a whole file and visits its events, each once; an event may be
-// kept. They come nearly in the order of time: exactly so within 4,096 events.
+// kept. They come nearly in the order of time: exactly so within 4,096 events, 512 of a
+// summary.
 // The error is the reader's or the visitor's, or says that the form is none of
 // this package; bad rows are no error, see Options.Skip.
 func Read(r io.Reader, o Options, visit func(e *event.Event) error) error {

@@ -215,18 +215,19 @@ func isLogLine(s string, cal *calendar) bool {
 	if !exim {
 		_, exim = parseLine(s, cal.cut)
 	}
-	return exim || isEximWord(p.rest)
+	return exim || isQuietWord(p.rest)
 }
 
-// isEximWord tells what Exim's main log says without a message id.
-func isEximWord(s string) bool {
+// isQuietWord tells what Exim's main log says without a message id, and what
+// qmail-send says beside its results.
+func isQuietWord(s string) bool {
 	if len(s) > 4 && s[0] == '[' {
 		if i := strings.Index(s, "] "); i > 0 && i < 12 {
 			s = s[i+2:]
 		}
 	}
 	for _, word := range [...]string{"Start queue run: ", "End queue run: ", "exim ", "H=", "SMTP connection ", "no host name found ",
-		"TLS error ", "cwd=", "Warning: ", "SMTP protocol ", "SMTP syntax ", "unexpected disconnection "} {
+		"new msg ", "info msg ", "starting delivery ", "status: ", "end msg ", "bounce msg ", "TLS error ", "cwd=", "Warning: ", "SMTP protocol ", "SMTP syntax ", "unexpected disconnection "} {
 		if strings.HasPrefix(s, word) {
 			return true
 		}

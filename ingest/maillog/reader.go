@@ -197,11 +197,9 @@ func (r *Reader) head(s string, p *prefix) bool {
 	if !ok {
 		return false
 	}
-	if len(rest) > 16 && rest[6] == '-' {
-		if _, exim := isEximID(rest); exim {
-			p.time, p.rest = t, rest
-			return true
-		}
+	if len(rest) > 16 && rest[6] == '-' && isEximEntry(rest) {
+		p.time, p.rest = t, rest
+		return true
 	}
 	i, known := len(r.host), true
 	if i == 0 || len(rest) <= i || rest[i] != ' ' || rest[:i] != r.host {
@@ -225,6 +223,17 @@ func (r *Reader) head(s string, p *prefix) bool {
 	}
 	p.time, p.host, p.tag, p.pid, p.rest = t, r.host, tag[:open], pid, tag[end+3:]
 	return true
+}
+
+// isEximEntry tells the entries of Exim's main log that are the most, and are not
+// the name of a host that looks like a message id.
+func isEximEntry(s string) bool {
+	n, ok := isEximID(s)
+	if !ok || len(s) < n+4 {
+		return false
+	}
+	s = s[n+1:]
+	return s[2] == ' ' && (s[:2] == "<=" || isEximFlag(s[:2])) || s == "Completed"
 }
 
 // isHost tells a word that can only be the name of the host.

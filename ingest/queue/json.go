@@ -33,7 +33,7 @@ func sniffJSON(text string) string {
 	switch {
 	case has("queue_id", "queue_name"), has("queue_id", "recipients", "arrival_time"):
 		return PostfixJSON
-	case has("MessageCount", "Status"), has("NextHopDomain", "Identity"), has("NextHopDomain", "DeliveryType"):
+	case has("MessageCount", "DeliveryType"), has("MessageCount", "NextHopDomain"), has("NextHopDomain", "Identity"):
 		return Exchange
 	case has("FromAddress", "Queue"), has("FromAddress", "DateReceived"):
 		return ExchangeMessage

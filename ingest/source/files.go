@@ -30,7 +30,7 @@ type walk struct {
 	found bool              // something was read or skipped since the argument began
 	took  bool              // stdin was read
 
-	buffers []buffers // by nesting, used again and again
+	buffers []*buffers // by nesting, used again and again
 }
 
 func (w *walk) skip(name string, why event.Skip, err error) {

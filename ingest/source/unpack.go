@@ -253,9 +253,9 @@ type buffers struct {
 // at gives the buffers of a nesting.
 func (w *walk) at(nesting int) *buffers {
 	for len(w.buffers) <= nesting {
-		w.buffers = append(w.buffers, buffers{buf: bufio.NewReaderSize(nil, bufferSize)})
+		w.buffers = append(w.buffers, &buffers{buf: bufio.NewReaderSize(nil, bufferSize)})
 	}
-	return &w.buffers[nesting]
+	return w.buffers[nesting]
 }
 
 // unpack looks at what r gives and visits it, or what is packed in it. level

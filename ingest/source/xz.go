@@ -142,7 +142,7 @@ func (x *xzReader) block() error {
 		dict = min(dict, max(size, lzma.MinDictCap))
 	}
 	// Memory is cleared before it is used, so a thousand blocks of a few bytes that each ask for much are a bomb.
-	if x.claimed += dict; dict > x.window || x.claimed > 64*x.window+8*x.total {
+	if x.claimed += dict; dict > x.window || x.claimed > 16*x.window+8*x.total {
 		return errWindow
 	}
 	switch x.flags[1] {

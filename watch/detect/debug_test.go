@@ -10,14 +10,13 @@ func TestDebug(t *testing.T) {
 	if os.Getenv("DEBUGRUN") == "" {
 		t.Skip("debug")
 	}
-	for seed := uint64(1); seed <= 3; seed++ {
-		l := usual(seed, 120, 400)
-		l.plant(30, 20, 8*day)
-		s, inc := l.oursAnd()
-		fmt.Println(s)
-		for _, i := range inc {
-			if len(i.Spans) > 1 {
-				fmt.Println(i.String())
+	for seed := uint64(3); seed <= 5; seed++ {
+		for _, l := range []life{usual(seed, 1e5, 40), exotic(seed, 1e5, 40)} {
+			_, inc := l.oursAnd()
+			for _, i := range inc {
+				if groupOf(i.Class) != groupRecipient {
+					fmt.Println(seed, i.String()[:min(len(i.String()), 400)])
+				}
 			}
 		}
 	}

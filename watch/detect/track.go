@@ -116,7 +116,7 @@ func (d *Detector) weighLine(p *provider, l line, o *Observation, f failure) boo
 	switch {
 	case ok:
 		d.open(p, e, &r, scope, target, k)
-	case young:
+	case young && p.delivered >= 5:
 		e.learn(p.trials)
 	}
 	return ok

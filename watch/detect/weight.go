@@ -11,6 +11,7 @@ const (
 	confirmBurst = 30 * minute // the same for a limit that a burst has met
 	burstLife    = 2 * minute
 	confirmOther = 10 * minute // the same for temporary failures at a newcomer
+	belated      = 0.25        // what a failure that had to wait for its retry is worth
 	tempoSlots   = 1 << 13
 	tempoLife    = 10 * day
 	tempoTimes   = 5.0 // working hours are busier than the mean of the week
@@ -96,6 +97,9 @@ func (d *Detector) weight(p *provider, l line, o *Observation, was trace, known 
 		if w *= d.tempo.take(o, d.now); w < 0.3 {
 			return 0, true
 		}
+	}
+	if was.waits&(1<<l) != 0 {
+		w *= belated // the messages that got through meanwhile were not set against it
 	}
 	if o.Suspended {
 		w *= 0.5

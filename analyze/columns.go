@@ -37,8 +37,12 @@ func (p *Printer) providers(r *Report, worst []*Incident) {
 	if r.FailuresOnly {
 		keys = []string{"table.provider", "table.failed", "table.waiting", "table.bounced", "table.why"}
 	}
+	if p.narrow() {
+		keys = slices.DeleteFunc(keys, func(k string) bool { return k == "table.median" })
+	}
 	p.b.WriteString("\n")
 	t := p.table(keys...)
+	t.name = p.nameWidth()
 	show := len(list)
 	if show > maxRows {
 		show = maxRows - 1
@@ -82,7 +86,11 @@ func (p *Printer) provider(t *table, r *Report, v *Provider, name, why string) {
 		}
 		return percent(p.Texts, n, v.Messages)
 	}
-	t.row(name, p.number(v.Messages), part(v.Delivered), part(v.Waiting), part(bounced), p.seconds(v.Seconds.P50), why)
+	cells := []string{name, p.number(v.Messages), part(v.Delivered), part(v.Waiting), part(bounced)}
+	if !p.narrow() {
+		cells = append(cells, p.seconds(v.Seconds.P50))
+	}
+	t.row(append(cells, why)...)
 }
 
 // seconds says a time of delivery.
@@ -112,11 +120,7 @@ func (p *Printer) why(r *Report, v *Provider, in *Incident) string {
 	}
 	args := lang.Args{"Class": p.class(in.Class)}
 	if in.Ended != nil && in.State == Recovered {
-		from := *in.Ended
-		if r.Period.From != nil {
-			from = *r.Period.From
-		}
-		args["When"] = p.w.after(from, *in.Ended)
+		args["When"] = p.moment(r, *in.Ended)
 		return p.text("table.why.over", args)
 	}
 	if bad, good := split(in.Addresses); len(bad) > 0 && len(good) > 0 {

@@ -102,6 +102,7 @@ type table struct {
 	head []string
 	list [][]string
 	bad  map[int]bool // rows of what is in trouble
+	name int          // the widest first column, 0 for any
 }
 
 // table begins one with the heads of its columns, by their keys.
@@ -120,8 +121,17 @@ func (t *table) row(cells ...string) {
 	t.list = append(t.list, cells)
 }
 
-// maxName is the widest first column.
-const maxName = 28
+// narrow reports whether the lines are too short for all columns.
+func (p *Printer) narrow() bool { return p.width() < 90 }
+
+// nameWidth is the widest first column of names, which may be cut as addresses
+// may not.
+func (p *Printer) nameWidth() int {
+	if p.narrow() {
+		return p.width() / 5
+	}
+	return 28
+}
 
 func (t *table) print() {
 	wide := make([]int, len(t.head))
@@ -130,7 +140,9 @@ func (t *table) print() {
 			wide[i] = max(wide[i], utf8.RuneCountInString(c))
 		}
 	}
-	wide[0] = min(wide[0], maxName, t.p.width()/4)
+	if t.name > 0 {
+		wide[0] = min(wide[0], t.name)
+	}
 	last := len(t.head) - 1
 	line := func(cells []string, bad bool) {
 		var b strings.Builder

@@ -208,19 +208,25 @@ func (p *Printer) sparks(r *Report, worst []*Incident) {
 }
 
 func (p *Printer) sparkNote(r *Report, in *Incident) string {
-	at := func(t time.Time) string {
-		local := p.w.in(t)
-		args := lang.Args{"Time": local.Format("15:04"), "Day": strconv.Itoa(local.Day()), "Month": p.text("month."+strconv.Itoa(int(local.Month())), nil)}
-		if f, l := r.Period.From, r.Period.To; f != nil && l != nil && p.w.in(*f).Format(time.DateOnly) == p.w.in(*l).Format(time.DateOnly) {
-			return p.text("spark.time", args)
-		}
-		return p.text("spark.date", args)
-	}
-	note := p.Texts.Count("spark.note", int(in.SufficedAfter), lang.Args{"Began": at(in.Began), "Detected": at(in.Detected)})
+	args := lang.Args{"Began": p.moment(r, in.Began), "Detected": p.moment(r, in.Detected)}
+	note := p.Texts.Count("spark.note", int(in.SufficedAfter), args)
 	if in.Ended != nil {
-		note += ", " + p.text("spark.over", lang.Args{"Ended": at(*in.Ended)})
+		note += ", " + p.text("spark.over", lang.Args{"Ended": p.moment(r, *in.Ended)})
 	}
 	return note
+}
+
+// moment is a time with its preposition: the hour alone where the whole period
+// is within one day.
+func (p *Printer) moment(r *Report, t time.Time) string {
+	local := p.w.in(t)
+	args := lang.Args{
+		"Time": local.Format("15:04"), "Day": strconv.Itoa(local.Day()), "Month": p.text("month."+strconv.Itoa(int(local.Month())), nil),
+	}
+	if f, l := r.Period.From, r.Period.To; f != nil && l != nil && p.w.in(*f).Format(time.DateOnly) == p.w.in(*l).Format(time.DateOnly) {
+		return p.text("spark.time", args)
+	}
+	return p.text("spark.date", args)
 }
 
 // queue lists what waits, the most first.
@@ -230,6 +236,7 @@ func (p *Printer) queue(r *Report) {
 	}
 	p.title(p.text("waits.title", nil))
 	t := p.table("table.provider", "table.waiting", "table.oldest", "table.why")
+	t.name = p.nameWidth()
 	byLog := false
 	for _, q := range r.Queue[:min(len(r.Queue), maxRows)] {
 		byLog = byLog || q.Source == "log"

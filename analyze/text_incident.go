@@ -20,7 +20,7 @@ func (p *Printer) incident(r *Report, in *Incident) {
 	p.b.WriteString("\n" + p.paint(bold, title) + ", " + p.paint(colour, p.text(state, nil)) + "\n")
 	rows := [][2]string{
 		{"row.began", p.w.long(in.Began) + " " + p.w.zone(in.Began)},
-		{"row.certain", p.certain(in)},
+		{"row.certain", p.certain(r, in)},
 		{"row.state", p.state(r, in)},
 	}
 	for _, s := range in.Relapses {
@@ -48,9 +48,9 @@ func (p *Printer) incident(r *Report, in *Incident) {
 }
 
 // certain says when the evidence sufficed.
-func (p *Printer) certain(in *Incident) string {
+func (p *Printer) certain(r *Report, in *Incident) string {
 	return p.Texts.Count("certain.after", int(in.SufficedAfter), lang.Args{
-		"When": p.w.after(in.Began, in.Detected), "Zone": p.w.zone(in.Detected),
+		"When": p.moment(r, in.Detected), "Zone": p.w.zone(in.Detected),
 		"Duration": p.Texts.Duration(in.Detected.Sub(in.Began).Truncate(time.Second)),
 	})
 }
@@ -58,7 +58,7 @@ func (p *Printer) certain(in *Incident) string {
 func (p *Printer) state(r *Report, in *Incident) string {
 	if in.State == Recovered && in.Ended != nil {
 		s := p.text("state.over", lang.Args{
-			"When": p.w.after(in.Began, *in.Ended), "Zone": p.w.zone(*in.Ended), "Duration": p.lasting(in.Began, *in.Ended),
+			"When": p.moment(r, *in.Ended), "Zone": p.w.zone(*in.Ended), "Duration": p.lasting(in.Began, *in.Ended),
 		})
 		if a := in.After; a != nil && a.Messages > 0 {
 			return p.Texts.Reasons([]string{s, p.Texts.Count("state.after", int(a.Messages), lang.Args{

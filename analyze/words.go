@@ -25,17 +25,17 @@ const sureEnough = 0.7
 func summary(t *lang.Catalogue, in *Incident, z *time.Location) string {
 	s := []string{whatHappened(t, in, z)}
 	if n := len(in.Relapses); n > 0 {
-		s = append(s, t.Count("summary.relapsed", n, nil))
+		s = append(s, t.Count("brief.relapsed", n, nil))
 	}
 	if in.State == Recovered {
 		s = append(s, recovery(t, in))
 	}
 	if in.State != Recovered {
 		if in.Rate == nil {
-			s = append(s, t.Text("summary.no-rate", nil))
+			s = append(s, t.Text("brief.no-rate", nil))
 		}
 		if in.Bounded != "" {
-			s = append(s, t.Text("summary.bounded", lang.Args{"Domains": in.Bounded}))
+			s = append(s, t.Text("brief.bounded", lang.Args{"Domains": in.Bounded}))
 		}
 		s = append(s, someAddresses(t, in), someSources(t, in), whoseMove(t, in))
 	}
@@ -48,7 +48,7 @@ func whatHappened(t *lang.Catalogue, in *Incident, z *time.Location) string {
 	args := lang.Args{"Provider": in.Name, "When": w.long(in.Began), "Zone": w.zone(in.Began), "Cause": cause(t, in)}
 	key, end := "summary", in.Until
 	if in.State == Recovered && in.Ended != nil {
-		key, end = "summary.over", *in.Ended
+		key, end = "brief.over", *in.Ended
 		args["End"] = w.after(in.Began, end)
 		args["Zone"] = w.zone(end)
 	}
@@ -60,7 +60,7 @@ func whatHappened(t *lang.Catalogue, in *Incident, z *time.Location) string {
 		return t.Count(key+".counted", int(in.FailedMessages), args)
 	case key == "summary" && in.Waiting*2 > in.FailedMessages:
 		args["Share"] = percent(t, in.Waiting, in.Messages)
-		return t.Text("summary.waiting", args)
+		return t.Text("brief.waiting", args)
 	}
 	args["Share"] = percent(t, in.FailedMessages, in.Messages)
 	return t.Text(key+".failing", args)
@@ -69,9 +69,9 @@ func whatHappened(t *lang.Catalogue, in *Incident, z *time.Location) string {
 // recovery says that it is over, which takes numbers.
 func recovery(t *lang.Catalogue, in *Incident) string {
 	if in.After == nil || in.After.Messages == 0 {
-		return t.Text("summary.over.unproved", nil)
+		return t.Text("brief.over.unproved", nil)
 	}
-	return t.Count("summary.over.after", int(in.After.Messages), lang.Args{
+	return t.Count("brief.over.after", int(in.After.Messages), lang.Args{
 		"Delivered": t.Number(int(in.After.Delivered)), "Share": percent(t, in.After.Delivered, in.After.Messages),
 	})
 }
@@ -111,11 +111,11 @@ func someAddresses(t *lang.Catalogue, in *Incident) string {
 	if len(bad) == 0 || len(good) == 0 {
 		return ""
 	}
-	key := "summary.addresses.good"
+	key := "brief.addresses.good"
 	if slices.ContainsFunc(good, func(a Tally) bool { return a.Failed > 0 }) {
-		key = "summary.addresses.nearly"
+		key = "brief.addresses.nearly"
 	}
-	return t.Count("summary.addresses", len(bad), lang.Args{
+	return t.Count("brief.addresses", len(bad), lang.Args{
 		"All": t.Number(len(in.Addresses) + in.MoreAddresses), "Good": t.Count(key, len(good), nil),
 	})
 }
@@ -125,20 +125,20 @@ func someSources(t *lang.Catalogue, in *Incident) string {
 	if len(bad) == 0 || len(good) == 0 {
 		return ""
 	}
-	return t.Count("summary.sources", len(bad), lang.Args{
+	return t.Count("brief.sources", len(bad), lang.Args{
 		"All": t.Number(len(in.Sources) + in.MoreSources), "List": names(t, bad),
 	})
 }
 
 func whoseMove(t *lang.Catalogue, in *Incident) string {
 	if len(in.AtOnce) > 0 && wire(in.Class) {
-		return t.Text("summary.at-once", lang.Args{"List": t.List(append([]string{in.Name}, in.AtOnce...))})
+		return t.Text("brief.at-once", lang.Args{"List": t.List(append([]string{in.Name}, in.AtOnce...))})
 	}
-	text := t.Text("summary.actor."+string(in.Actor), nil)
+	text := t.Text("brief.actor."+string(in.Actor), nil)
 	if in.Confidence >= sureEnough || in.Actor == mail.ActorUnknown {
 		return text
 	}
-	return t.Text("answer.probably", lang.Args{"Confidence": t.Confidence(in.Confidence), "Text": text})
+	return t.Text("brief.unsure", lang.Args{"Confidence": t.Confidence(in.Confidence), "Text": text})
 }
 
 // wire reports whether a class may come from a network that both sides share.
@@ -154,7 +154,7 @@ func names(t *lang.Catalogue, list []Tally) string {
 		out = append(out, name(a))
 	}
 	if n := len(list) - maxNames; n > 0 {
-		return strings.Join(out, ", ") + " " + t.Count("more", n, nil)
+		return strings.Join(out, ", ") + " " + t.Count("table.more-rows", n, nil)
 	}
 	return t.List(out)
 }
@@ -217,7 +217,7 @@ func nextSteps(t *lang.Catalogue, in *Incident) []string {
 // domains names the recipient domains that a detour would be for.
 func domains(t *lang.Catalogue, list []string) string {
 	if n := len(list) - maxNames; n > 0 {
-		return strings.Join(list[:maxNames], ", ") + " " + t.Count("more", n, nil)
+		return strings.Join(list[:maxNames], ", ") + " " + t.Count("table.more-rows", n, nil)
 	}
 	return t.List(list)
 }

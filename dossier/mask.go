@@ -127,9 +127,13 @@ func web(s string) bool {
 // isField tells the names of log fields, which may stand before an address
 // with an equals sign as a VERP's own letters may: to=user@example.com.
 func isField(s string) bool {
-	switch strings.ToLower(s) {
-	case "to", "from", "orig_to", "rcpt", "recipient", "sender", "mailfrom", "envelope-from", "return-path",
-		"smtp.mailfrom", "smtp.rcpttodomain", "header.from", "header.i", "header.d", "email", "mail", "addr", "address", "f", "r":
+	s = strings.ToLower(s)
+	if method, property, ok := strings.Cut(s, "."); ok && (method == "smtp" || method == "header") {
+		s = property // of an Authentication-Results field, RFC 8601
+	}
+	switch s {
+	case "to", "from", "orig_to", "rcpt", "recipient", "sender", "mailfrom", "rcptto", "envelope-from", "return-path",
+		"email", "mail", "addr", "address", "auth", "f", "r", "i", "d":
 		return true
 	}
 	return false

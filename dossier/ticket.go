@@ -225,7 +225,7 @@ func (t *ticket) tallies(key string, list []Tally) {
 		}))
 	}
 	if n := len(list) - maxTallies; n > 0 {
-		t.item(t.t.Count("more", n, nil))
+		t.item(t.t.Count("table.more-rows", n, nil))
 	}
 }
 
@@ -335,7 +335,7 @@ func (t *ticket) list(names []string, more int) string {
 		names, more = names[:maxNames], more+n
 	}
 	if more > 0 {
-		return strings.Join(names, ", ") + " " + t.t.Count("more", more, nil)
+		return strings.Join(names, ", ") + " " + t.t.Count("table.more-rows", more, nil)
 	}
 	return t.t.List(names)
 }

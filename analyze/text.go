@@ -251,7 +251,7 @@ func (p *Printer) queue(r *Report) {
 		if q.Stagnates {
 			why = append(why, p.text("waits.stagnates", nil))
 		}
-		t.row(q.Name, p.number(q.Messages), oldest, strings.Join(why, "; "))
+		t.row(q.Name, p.number(q.Messages), oldest, p.Texts.Reasons(why))
 	}
 	t.print()
 	if n := len(r.Queue) - maxRows; n > 0 {

@@ -238,6 +238,9 @@ func TestReportsRead(t *testing.T) {
 	}
 }
 
+// unkeyed is a key that stands where its text should.
+var unkeyed = regexp.MustCompile(`\b(brief|cause|step|table|row|state|many|spark|verdict|label|advice|class|actor|stage|calm|note|waits|skip|skipped|read|certain|incident|write)\.[a-z-]+(\.[a-z0-9-]+)*\b`)
+
 // loose is a mark with nothing before it.
 var loose = regexp.MustCompile(` [.,;:](\s|$)`)
 
@@ -248,6 +251,9 @@ func check(t *testing.T, name, got string, width int) {
 		if strings.Contains(strings.ReplaceAll(got, "...", "…"), bad) {
 			t.Errorf("%s: %q is in it:\n%s", name, bad, got)
 		}
+	}
+	if m := unkeyed.FindString(got); m != "" {
+		t.Errorf("%s: %s has no text:\n%s", name, m, got)
 	}
 	if m := loose.FindString(got); m != "" {
 		t.Errorf("%s: %q: a value is missing before it:\n%s", name, m, got)

@@ -46,7 +46,7 @@ func summary(t *lang.Catalogue, in *Incident, z *time.Location) string {
 func whatHappened(t *lang.Catalogue, in *Incident, z *time.Location) string {
 	w := clock{t, z}
 	args := lang.Args{"Provider": in.Name, "When": w.long(in.Began), "Zone": w.zone(in.Began), "Cause": cause(t, in)}
-	key, end := "summary", in.Until
+	key, end := "brief", in.Until
 	if in.State == Recovered && in.Ended != nil {
 		key, end = "brief.over", *in.Ended
 		args["End"] = w.after(in.Began, end)
@@ -58,7 +58,7 @@ func whatHappened(t *lang.Catalogue, in *Incident, z *time.Location) string {
 	switch {
 	case in.Rate == nil || in.Messages == 0:
 		return t.Count(key+".counted", int(in.FailedMessages), args)
-	case key == "summary" && in.Waiting*2 > in.FailedMessages:
+	case key == "brief" && in.Waiting*2 > in.FailedMessages:
 		args["Share"] = percent(t, in.Waiting, in.Messages)
 		return t.Text("brief.waiting", args)
 	}

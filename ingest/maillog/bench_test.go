@@ -157,3 +157,42 @@ func BenchmarkReader(b *testing.B) {
 		}
 	}
 }
+
+// generateExim writes what Exim logs of n messages.
+func generateExim(seed uint64, n int) []byte {
+	rnd := rand.New(rand.NewPCG(seed, 2))
+	at := time.Date(2024, 1, 22, 9, 0, 0, 0, time.UTC)
+	var out bytes.Buffer
+	for i := range n {
+		at = at.Add(time.Duration(rnd.IntN(400)) * time.Millisecond)
+		stamp := at.Format("2006-01-02 15:04:05")
+		id := fmt.Sprintf("1rR%03d-000%03d-%02d", i/100000%1000, i/100%1000, i%100)
+		fmt.Fprintf(&out, "%s %s <= bounce+%d@news.example.com H=app%d.example.com [192.0.2.%d] P=esmtpsa X=TLS1.3:TLS_AES_256_GCM_SHA384:256 CV=no A=plain:app%d S=%d id=%d.%d@app.example.com\n",
+			stamp, id, i, rnd.IntN(9), rnd.IntN(250), rnd.IntN(9), rnd.IntN(90000), rnd.IntN(1e9), i)
+		fmt.Fprintf(&out, "%s %s => user%d@d%d.example R=dnslookup T=remote_smtp H=mx%d.d%d.example [198.51.100.%d] X=TLS1.3:TLS_AES_256_GCM_SHA384:256 CV=yes C=\"250 2.0.0 Ok: queued as 4T6X0z3kWqz9vB\"\n",
+			stamp, id, rnd.IntN(1e6), rnd.IntN(5000), rnd.IntN(4), rnd.IntN(100), rnd.IntN(250))
+		fmt.Fprintf(&out, "%s %s Completed\n", stamp, id)
+	}
+	return out.Bytes()
+}
+
+func BenchmarkReaderExim(b *testing.B) {
+	log := generateExim(1, 20000)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(log)))
+	n := 0
+	for b.Loop() {
+		n = 0
+		r := NewReader(bytes.NewReader(log), ReaderOptions{Now: time.Date(2024, 2, 1, 0, 0, 0, 0, time.UTC)})
+		if err := r.Each(func(l *Line, raw []byte) error {
+			if l.Attempt.Sender != "" && l.Attempt.MessageID != "" && l.Attempt.User != "" {
+				n++
+			}
+			return nil
+		}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(bytes.Count(log, []byte{'\n'})*b.N)/b.Elapsed().Seconds(), "lines/s")
+	b.ReportMetric(float64(n), "results")
+}

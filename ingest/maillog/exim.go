@@ -124,10 +124,13 @@ func eximDelivery(l *Line, s string) bool {
 	if l.Diagnostic == "" {
 		l.Diagnostic = unescape(text)
 	}
-	l.eximText()
-	l.severity()
+	remote := a.RemoteHost != "" || a.RemoteIP != ""
+	if a.Outcome != mail.Delivered || !remote {
+		l.eximText()
+		l.severity()
+	}
 	if a.Outcome == mail.Delivered {
-		if a.RemoteHost != "" || a.RemoteIP != "" {
+		if remote || a.RemoteHost != "" || a.RemoteIP != "" {
 			a.Stage = mail.StageFinal
 		}
 		code, _, ok := mail.ParseCode(l.Diagnostic)

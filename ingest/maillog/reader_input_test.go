@@ -249,6 +249,7 @@ func TestYearsOfStream(t *testing.T) {
 func TestSameAsParseLine(t *testing.T) {
 	logs := map[string]string{
 		"generated":         string(generate(7, 500, time.Stamp)),
+		"generated Exim":    string(generateExim(9, 300)),
 		"generated RFC3339": string(generate(8, 500, "2006-01-02T15:04:05.000000-07:00")),
 	}
 	examples, _ := filepath.Glob("../../examples/*.log")

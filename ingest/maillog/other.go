@@ -279,11 +279,16 @@ type record struct {
 }
 
 func parseJSON(s string, cut stamp) (Line, bool) {
-	var r record
-	if json.Unmarshal([]byte(s), &r) != nil {
+	r, ok := readRecord(s)
+	if !ok {
 		return Line{}, false
 	}
-	return parseRecord(&r, cut)
+	return parseRecord(r, cut)
+}
+
+func readRecord(s string) (*record, bool) {
+	r := new(record)
+	return r, json.Unmarshal([]byte(s), r) == nil
 }
 
 func parseRecord(r *record, cut stamp) (Line, bool) {

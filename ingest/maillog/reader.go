@@ -2,7 +2,6 @@ package maillog
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"hash/maphash"
 	"io"
@@ -253,10 +252,9 @@ func (r *Reader) newHost(s string) {
 
 // json reads journald's export, the wrapper of a container engine, KumoMTA.
 func (r *Reader) json(s string, raw []byte) error {
-	var rec record
-	bad := json.Unmarshal([]byte(s), &rec) != nil
+	rec, ok := readRecord(s)
 	switch {
-	case bad:
+	case !ok:
 		r.o.Skip(r.n, event.SkipUnknown)
 		return nil
 	case rec.Message != "":
@@ -273,7 +271,7 @@ func (r *Reader) json(s string, raw []byte) error {
 		}
 		return r.stamped(&p, raw, false)
 	}
-	l, ok := parseRecord(&rec, r.cut)
+	l, ok := parseRecord(rec, r.cut)
 	if !ok {
 		r.o.Skip(r.n, event.SkipUnknown)
 		return nil

@@ -66,6 +66,9 @@ func (d *decoder) Read(p []byte) (int, error) {
 
 // load gets raw bytes, more than a few if there are; false at the end.
 func (d *decoder) load() bool {
+	if d.begun && d.w-d.r > 1024 {
+		return true // a piece was left over, long enough for all that follows
+	}
 	if d.r > 0 {
 		d.w = copy(d.raw, d.raw[d.r:d.w])
 		d.r = 0

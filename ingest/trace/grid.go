@@ -91,6 +91,9 @@ func readGrid(t *text, s sink) error {
 		at := t.line
 		line, cut, long, ok := t.next()
 		if !ok {
+			if g == nil {
+				return errNoTable
+			}
 			return nil
 		}
 		if long {

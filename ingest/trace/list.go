@@ -71,6 +71,7 @@ type list struct {
 	names [][]byte
 	raw   []byte
 	line  int64 // of the first property
+	piece int   // where the last line of the last value begins
 	width int   // of the window in which it was printed, as far as seen
 	last  int   // length of the line before, in letters
 	told  bool  // an object was one of ours
@@ -85,7 +86,10 @@ func readList(t *text, s sink) error {
 		at := t.line
 		line, cut, long, ok := t.next()
 		if !ok {
-			return l.object(true)
+			if err := l.object(true); err != nil || l.told {
+				return err
+			}
+			return errNoTable
 		}
 		if long {
 			l.long = true
@@ -120,17 +124,23 @@ func (l *list) add(line []byte, at int64) error {
 		if len(l.names) < MaxColumns && len(l.raw) < MaxRow {
 			l.names = append(l.names, bytes.Clone(name))
 			l.cells = append(l.cells, bytes.Clone(value))
+			l.piece = 0
 		} else {
 			l.long = true
 		}
 	} else if n := len(l.cells); n > 0 && line[0] == ' ' {
+		if l.long {
+			return nil
+		}
 		l.unfold(n-1, bytes.TrimSpace(line))
 	} else {
 		return nil // a prompt, a title
 	}
 	l.last = len([]rune(string(line)))
 	l.width = max(l.width, l.last)
-	l.raw = append(append(l.raw, line...), '\n')
+	if l.long = l.long || len(l.raw) > MaxRow; !l.long {
+		l.raw = append(append(l.raw, line...), '\n')
+	}
 	return nil
 }
 
@@ -141,12 +151,13 @@ func (l *list) unfold(i int, more []byte) {
 		l.long = true
 		return
 	}
-	before := l.cells[i][bytes.LastIndexByte(l.cells[i], '\n')+1:]
+	before := l.cells[i][min(l.piece, len(l.cells[i])):]
 	word := before[bytes.LastIndexByte(before, ' ')+1:]
 	broken := l.last == l.width && l.width >= 60 && len(word) > l.width/2
 	if !broken && len(before) > 0 {
 		l.cells[i] = append(l.cells[i], ' ')
 	}
+	l.piece = len(l.cells[i])
 	l.cells[i] = append(l.cells[i], more...)
 }
 

@@ -299,7 +299,7 @@ func (a *Attribution) doubts(m *Measurement, c comparison) {
 		a.against(Reason{Key: "detect.against.failures-only"})
 	case m.NoBefore || m.Incident.Concordance:
 		a.against(Reason{Key: "detect.against.no-before", Count: m.Baseline})
-	case m.BaselineRate != nil && *m.BaselineRate > 0.03:
+	case m.BaselineRate != nil && m.Rate != nil && *m.BaselineRate > max(0.03, *m.Rate/4):
 		a.Confidence -= 0.05
 		a.against(Reason{Key: "detect.against.before", Before: *m.BaselineRate})
 	}

@@ -35,6 +35,7 @@ type failure struct {
 	address   ID
 	source    ID
 	class     mail.Class
+	suspended bool
 }
 
 // evidence is the case against one line of one provider: what is ordinary, and
@@ -56,8 +57,10 @@ type evidence struct {
 	count  int64 // failed messages of this excursion
 	ring   []failure
 	units  []unitEvidence
-	letter uint64 // mail of the last failure, to tell one mail to many recipients
-	repeat int    // failures in a row of one clump
+	letter uint64  // mail of the last failure, to tell one mail to many recipients
+	repeat int     // failures in a row of one clump
+	own    float64 // evidence of attempts
+	lent   float64 // evidence of mail put off without one
 
 	tailCount, tailSum float64 // excursions of ordinary life that went high, and how high
 	tailAt             int64
@@ -162,6 +165,7 @@ func (e *evidence) learn(count uint64) {
 func (e *evidence) forgive(count uint64) {
 	e.merged, e.at = count, count
 	e.held, e.peak, e.count, e.repeat = 0, 0, 0, 0
+	e.own, e.lent = 0, 0
 	e.sum = [grid]float64{}
 	e.ring = e.ring[:0]
 	e.units = e.units[:0]
@@ -210,6 +214,11 @@ func (e *evidence) add(r *ratios, f failure) {
 	}
 	e.peak = max(e.peak, slices.Max(e.sum[:]))
 	e.held += f.weight
+	if f.suspended {
+		e.lent += f.weight
+	} else {
+		e.own += f.weight
+	}
 	e.count++
 	if len(e.ring) == ringSize {
 		copy(e.ring, e.ring[1:])
@@ -240,9 +249,11 @@ func (e *evidence) knows(recipient uint64, n int) bool {
 }
 
 // began estimates where the trouble set in: the failure from which on the
-// evidence is strongest, at the share k of the grid, among those that match.
-func (e *evidence) began(r *ratios, k int, match func(*failure) bool) (time int64, failures int64) {
-	best, sum := math.Inf(-1), 0.0
+// evidence is strongest, whatever share of the grid explains it, among those
+// that match. part is the share of the provider's mail that goes their way.
+func (e *evidence) began(r *ratios, part float64, match func(*failure) bool) (time int64, failures int64) {
+	best := math.Inf(-1)
+	var sums [grid]float64
 	var n int64
 	var next uint64
 	for i := len(e.ring) - 1; i >= 0; i-- {
@@ -250,16 +261,17 @@ func (e *evidence) began(r *ratios, k int, match func(*failure) bool) (time int6
 		if match != nil && !match(f) {
 			continue
 		}
+		between := 0.0
 		if n > 0 && next > f.trial {
-			if match == nil {
-				sum -= float64(next-f.trial-1) * r.win[k]
-			}
+			between = float64(next-f.trial-1) * part
 		}
 		next = f.trial
-		sum += f.weight * r.fail[k]
 		n++
-		if sum > best {
-			best, time, failures = sum, f.time, n
+		for k := range sums {
+			sums[k] += f.weight*r.fail[k] - between*r.win[k]
+			if sums[k] > best {
+				best, time, failures = sums[k], f.time, n
+			}
 		}
 	}
 	return time, failures

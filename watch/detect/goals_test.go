@@ -84,6 +84,21 @@ func exotic(seed uint64, perDay float64, days int) life {
 	return l
 }
 
+// foreign is a life told in other ways: whole seconds, little known of an
+// attempt, mail put off without one, throttling that differs by day.
+func foreign(seed uint64, perDay float64, days int) life {
+	l := usual(seed, perDay, days)
+	l.seconds, l.wander = true, true
+	l.bare = seed%2 == 0
+	l.suspends = seed%3 != 0
+	l.flat = seed%4 == 1
+	l.newsletter = 0
+	if seed%5 == 2 {
+		l.senders, l.clients = 1, 30
+	}
+	return l
+}
+
 func TestExplore(t *testing.T) {
 	mode := os.Getenv("EXPLORE")
 	if mode == "" {
@@ -102,7 +117,7 @@ func TestExplore(t *testing.T) {
 	for _, v := range volumes {
 		var all, peace score
 		for seed := uint64(1); seed <= 5; seed++ {
-			for _, make := range []func(uint64, float64, int) life{usual, exotic} {
+			for _, make := range lives() {
 				l := make(seed, v.perDay, v.days)
 				q := l
 				l.plant(v.warm, v.apart, v.long)
@@ -142,4 +157,12 @@ func verbose(f string, args ...any) {
 	if os.Getenv("VERBOSE") != "" {
 		fmt.Printf(f, args...)
 	}
+}
+
+func lives() []func(uint64, float64, int) life {
+	switch os.Getenv("LIVES") {
+	case "foreign":
+		return []func(uint64, float64, int) life{foreign}
+	}
+	return []func(uint64, float64, int) life{usual, exotic}
 }

@@ -76,6 +76,10 @@ type life struct {
 	clients    int // recipients an address book has; 0: all are different
 	troubles   []trouble
 	failures   bool // the input has failures only
+	seconds    bool // times are whole seconds, as in a log
+	bare       bool // nothing is known but provider and message
+	wander     bool // ordinary throttling is another one each day
+	suspends   bool // after five failures in a row the rest is put off without an attempt, as Postfix does
 }
 
 // bigSix are providers such as most senders have.
@@ -119,13 +123,16 @@ func (q *queue) Pop() any {
 
 type simulation struct {
 	life
-	rng     *rand.Rand
-	queue   queue
-	visit   func(o *Observation, planted int)
-	next    uint64
-	clumps  [][]int64 // per place: begins
-	hit     []int64   // per place: letters are throttled until
-	weights []float64
+	rng    *rand.Rand
+	queue  queue
+	visit  func(o *Observation, planted int)
+	next   uint64
+	clumps [][]int64 // per place: begins
+	hit    []int64   // per place: letters are throttled until
+	daily  []float64 // per place: today's throttling
+	today  int64
+	row    map[ID]int   // failures in a row
+	dead   map[ID]int64 // put off until
 }
 
 // run simulates and calls visit for each attempt in the order of time, with the
@@ -133,7 +140,8 @@ type simulation struct {
 func (l life) run(visit func(o *Observation, planted int)) {
 	s := &simulation{life: l, rng: rand.New(rand.NewPCG(l.seed, 7)), visit: visit}
 	s.sources, s.senders = max(l.sources, 1), max(l.senders, 1)
-	s.hit = make([]int64, len(l.places))
+	s.hit, s.daily = make([]int64, len(l.places)), make([]float64, len(l.places))
+	s.row, s.dead = map[ID]int{}, map[ID]int64{}
 	end := simStart + int64(l.days)*day
 	for _, p := range l.places {
 		var begins []int64
@@ -147,6 +155,12 @@ func (l life) run(visit func(o *Observation, planted int)) {
 		s.clumps = append(s.clumps, begins)
 	}
 	for now := simStart; now < end; now += minute {
+		if s.wander && now/day != s.today {
+			s.today = now / day
+			for i := range s.daily {
+				s.daily[i] = 0.002 + 0.018*s.rng.Float64()
+			}
+		}
 		rate := l.perDay / 1440 * s.rhythm(now)
 		n := s.poisson(rate)
 		var fresh []event
@@ -283,6 +297,12 @@ func (s *simulation) attempt(e event) {
 		SenderDomain: ID(1 + e.sender), RecipientDomain: p.id*10 + ID(e.rcpt%3),
 		Outcome: mail.Delivered, Delay: e.at - e.first, Stage: mail.StageFinal, Final: true,
 	}
+	if s.seconds {
+		o.Time -= o.Time % second
+	}
+	if s.bare {
+		o.Address, o.Source, o.SenderDomain, o.RecipientDomain = 0, 0, 0, 0
+	}
 	planted := -1
 	class, permanent := s.ordinary(&e, p)
 	for i := range s.troubles {
@@ -298,9 +318,19 @@ func (s *simulation) attempt(e event) {
 			}
 		}
 	}
+	if s.suspends && e.at < s.dead[p.id] {
+		o.Suspended, o.Class = true, mail.Transport
+		class, permanent, planted = mail.Transport, false, s.active(p.id, e.at)
+	}
 	if class == "" {
+		s.row[p.id] = 0
 		s.tell(&o, planted)
 		return
+	}
+	if s.suspends && !o.Suspended && class == mail.Transport {
+		if s.row[p.id]++; s.row[p.id] >= 5 {
+			s.dead[p.id] = e.at + 5*minute
+		}
 	}
 	o.Class, o.Outcome, o.Final, o.Stage = class, mail.Temporary, false, mail.StageRcpt
 	if e.try++; permanent || e.at-e.first > 5*day {
@@ -311,6 +341,11 @@ func (s *simulation) attempt(e event) {
 		heap.Push(&s.queue, e)
 	}
 	s.tell(&o, planted)
+}
+
+// active gives the trouble at the place, -1 for none.
+func (s *simulation) active(id ID, now int64) int {
+	return slices.IndexFunc(s.troubles, func(t trouble) bool { return t.provider == id && t.at(now) > 0 })
 }
 
 func (s *simulation) tell(o *Observation, planted int) {
@@ -340,13 +375,17 @@ func (s *simulation) ordinary(e *event, p *place) (mail.Class, bool) {
 			return mail.Throttling, false
 		}
 	}
+	throttle := p.throttle
+	if s.wander {
+		throttle = s.daily[e.place]
+	}
 	x := s.rng.Float64()
 	for _, c := range []struct {
 		p         float64
 		class     mail.Class
 		permanent bool
 	}{
-		{p.throttle, mail.Throttling, false}, {p.fault, mail.Transport, false}, {p.fault, mail.System, false},
+		{throttle, mail.Throttling, false}, {p.fault, mail.Transport, false}, {p.fault, mail.System, false},
 		{p.judged, mail.Policy, true}, {p.judged, mail.Content, true}, {p.judged / 3, mail.ReputationIP, false},
 		{p.judged / 3, mail.Authentication, true}, {p.unknown / 2, mail.MailboxFull, false},
 	} {

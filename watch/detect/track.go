@@ -79,7 +79,7 @@ func (t *track) report() Incident {
 // weigh adds one failed message to the evidence and opens an incident where it suffices.
 func (d *Detector) weigh(p *provider, l line, o *Observation, weight float64) {
 	f := failure{time: min(o.Time, d.now), trial: p.trials, weight: weight, recipient: o.Recipient,
-		sender: o.SenderDomain, address: o.Address, source: o.Source, class: o.Class}
+		sender: o.SenderDomain, address: o.Address, source: o.Source, class: o.Class, suspended: o.Suspended}
 	if f.recipient == 0 {
 		f.recipient = o.Message
 	}
@@ -247,13 +247,16 @@ func (e *evidence) bound(p *provider) (Scope, ID) {
 func (d *Detector) open(p *provider, e *evidence, r *ratios, s Scope, target ID, k int) {
 	g := e.line.nature().group
 	var match func(*failure) bool
+	part := 1.0
 	switch s {
 	case ScopeAddress:
 		match = func(f *failure) bool { return f.address == target }
+		part = float64(p.addresses.count(target)) / float64(max(p.trials, 1))
 	case ScopeSource:
 		match = func(f *failure) bool { return f.source == target }
+		part = float64(p.sources.count(target)) / float64(max(p.trials, 1))
 	}
-	began, n := e.began(r, k, match)
+	began, n := e.began(r, part, match)
 	before := p.trials - min(uint64(e.count), p.trials)
 	span := Span{Began: min(began, d.now), Detected: d.now, Sufficed: n}
 	t := p.open[g]

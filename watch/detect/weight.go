@@ -101,8 +101,14 @@ func (d *Detector) weight(p *provider, l line, o *Observation, was trace, known 
 	if was.waits&(1<<l) != 0 {
 		w *= belated // the messages that got through meanwhile were not set against it
 	}
-	if o.Suspended {
-		w *= 0.5
+	if o.Suspended { // it says no more than the attempts that led to it
+		room := 0.0
+		if e := p.lines[l]; e != nil {
+			room = e.own - e.lent
+		}
+		if w = min(w, 0.5, room); w < 0.1 {
+			return 0, true
+		}
 	}
 	if e := p.lines[l]; e != nil && e.count > 0 && len(e.ring) > 0 {
 		last := &e.ring[len(e.ring)-1]

@@ -13,8 +13,20 @@ var bars = []rune("▁▂▃▄▅▆▇█")
 // gap stands where nothing was tried.
 const gap = '·'
 
-// maxBars is how many columns a sparkline may take.
-const maxBars = 36
+const (
+	maxBars = 36 // columns that a sparkline may take
+	minBars = 4  // bars that make a line
+)
+
+// drawn counts the parts in which something was tried.
+func drawn(shares []float64) (n int) {
+	for _, s := range shares {
+		if s >= 0 {
+			n++
+		}
+	}
+	return n
+}
 
 // spark draws shares from 0 to 1; below 0 means that nothing was tried. Only
 // all is the highest bar and only nothing the lowest: what is between is not

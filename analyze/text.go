@@ -185,8 +185,8 @@ func (p *Printer) sparks(r *Report, worst []*Incident) {
 	wide, gaps := 0, false
 	for _, in := range worst {
 		shares := squeeze(in.Spark, maxBars)
-		if len(shares) < 2 || r.FailuresOnly || in.Actor == mail.ActorRecipient {
-			continue
+		if drawn(shares) < minBars || r.FailuresOnly || in.Actor == mail.ActorRecipient {
+			continue // nothing that a line could show
 		}
 		title := p.text("spark.title", lang.Args{"Provider": in.Name, "Each": each(p.Texts, r.Period, len(shares))})
 		l := line{title, spark(shares), p.sparkNote(r, in)}
@@ -217,13 +217,17 @@ func (p *Printer) sparkNote(r *Report, in *Incident) string {
 }
 
 // moment is a time with its preposition: the hour alone where the whole period
-// is within one day.
+// is within one day, the year where it is in two.
 func (p *Printer) moment(r *Report, t time.Time) string {
 	local := p.w.in(t)
 	args := lang.Args{
 		"Time": local.Format("15:04"), "Day": strconv.Itoa(local.Day()), "Month": p.text("month."+strconv.Itoa(int(local.Month())), nil),
 	}
-	if f, l := r.Period.From, r.Period.To; f != nil && l != nil && p.w.in(*f).Format(time.DateOnly) == p.w.in(*l).Format(time.DateOnly) {
+	f, l := r.Period.From, r.Period.To
+	switch {
+	case f == nil || l == nil || p.w.in(*f).Year() != p.w.in(*l).Year():
+		return p.w.long(t)
+	case p.w.in(*f).Format(time.DateOnly) == p.w.in(*l).Format(time.DateOnly):
 		return p.text("spark.time", args)
 	}
 	return p.text("spark.date", args)

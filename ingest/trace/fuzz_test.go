@@ -31,6 +31,10 @@ func checkEvent(t testing.TB, e *event.Event) {
 }
 
 func FuzzRead(f *testing.F) {
+	for _, text := range tenFiles(f) {
+		f.Add([]byte(text[:min(len(text), 1500)]))
+		f.Add(encodings["utf-16le"](text[:min(len(text), 600)]))
+	}
 	f.Add([]byte("#Fields: date-time,source,event-id,message-id,recipient-address\n2026-09-03T08:10:00Z,SMTP,SEND,<1@example.com>,b@example.org\n"))
 	f.Add([]byte("Received : 9/3/2026\nSenderAddress : a@example.com\nRecipientAddress : b@example.org\nStatus : Failed\nSubject : x\n\n"))
 	f.Add([]byte(`{"value":[{"receivedDateTime":"2026-09-03T08:10:00Z","senderAddress":"a@example.com","recipientAddress":"b@example.org","status":"failed","id":"1"}]}`))

@@ -70,16 +70,20 @@ type queue struct {
 	seed     maphash.Seed
 	counts   [2]map[uint64]uint16
 	ours     map[string]bool // domains with a mailbox of ours
-	newest   time.Time
+	newest   time.Time       // no event is later
+	written  time.Time       // ... nor later than this, if the time of the file can be believed
 }
 
 func newQueue(o Options, k *memory[known], visit func(*event.Event) error) *queue {
 	q := &queue{o: o, visit: visit, known: k, seed: maphash.MakeSeed(), ours: make(map[string]bool)}
 	q.counts[0] = make(map[uint64]uint16)
-	for _, t := range [...]time.Time{o.Modified, o.Now} {
-		if !t.IsZero() {
-			q.newest = t.Add(26 * time.Hour) // clocks and zones differ
-		}
+	const leeway = 26 * time.Hour // clocks and zones differ
+	if !o.Now.IsZero() {
+		q.newest = o.Now.Add(leeway)
+		q.written = q.newest
+	}
+	if !o.Modified.IsZero() {
+		q.written = o.Modified.Add(leeway)
 	}
 	return q
 }
@@ -165,7 +169,7 @@ func (q *queue) decide() {
 			if t.After(s.to) {
 				s.to = t
 			}
-			if !q.newest.IsZero() && t.After(q.newest) {
+			if !q.written.IsZero() && t.After(q.written) {
 				s.late++
 			}
 		}

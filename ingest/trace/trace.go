@@ -51,7 +51,8 @@ type Options struct {
 	// says UTC; nil is UTC. What Microsoft documents as UTC stays UTC.
 	Zone *time.Location
 	// Modified is the time of the file, Now is the time of reading; zero is
-	// unknown. They help to tell day from month, and no event is later.
+	// unknown. They help to tell day from month, and no event is later than
+	// Now; times of files are often those of a copy.
 	Modified, Now time.Time
 	// Skip is told what was left out: the line on which it begins, counted
 	// from 1, or 0 for the whole input. May be nil.
@@ -116,17 +117,22 @@ func Read(r io.Reader, o Options, visit func(e *event.Event) error) error {
 	var t *text
 	t = newText(newDecoder(r, func() { o.skip(t.line, event.SkipEncoding) }))
 	t.mixed = func() { o.skip(t.line, event.SkipEncoding) }
-	if err := readForm(t, in); err != nil {
+	err := readForm(t, in)
+	if err != nil && !errors.Is(err, errNoTable) {
 		return err
 	}
-	if t.err != nil && !errors.Is(t.err, io.EOF) {
-		if errors.Is(t.err, io.ErrUnexpectedEOF) {
-			o.skip(t.line, event.SkipCut)
-		} else if err := in.end(); err != nil {
-			return err
-		} else {
-			return fmt.Errorf("read the trace: %w", t.err)
+	switch {
+	case t.err == nil || errors.Is(t.err, io.EOF):
+	case errors.Is(t.err, io.ErrUnexpectedEOF):
+		o.skip(t.line, event.SkipCut) // an archive that ends in the middle
+	default:
+		if end := in.end(); end != nil {
+			return end
 		}
+		return fmt.Errorf("read the trace: %w", t.err)
+	}
+	if err != nil {
+		return err
 	}
 	return in.end()
 }

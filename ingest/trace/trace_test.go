@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/postroad/postroad/event"
 )
@@ -23,16 +22,3 @@ func readAll(t testing.TB, s string, o Options) (events []*event.Event, skipped 
 }
 
 func attempt(e *event.Event) *event.Attempt { return e.Body.(*event.Attempt) }
-
-func TestSmoke(t *testing.T) {
-	in := "origin_timestamp_utc,sender_address,recipient_status,message_subject,total_bytes,message_id,network_message_id,original_client_ip,directionality,connector_id,delivery_priority\r\n" +
-		"2026-09-03T08:10:00.1234567Z,a@example.com,\"b@example.org##Receive, Send;c@example.net##Receive, Fail\",\"Hi, \"\"you\"\"\",1234,<1@example.com>,1341ac7b13fb42ab4d4408cf7f55890f,192.0.2.1,Outbound,,Normal\r\n"
-	events, skipped := readAll(t, in, Options{})
-	for _, e := range events {
-		t.Log(e.Time.Format(time.RFC3339Nano), e.Origin, *attempt(e))
-	}
-	t.Log(skipped)
-	if len(events) != 2 || len(skipped) != 0 {
-		t.Fatal("not two events")
-	}
-}

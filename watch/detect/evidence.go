@@ -195,7 +195,7 @@ func (e *evidence) threshold(r *ratios, now int64, aYear float64) float64 {
 	e.fadeTail(now)
 	scale := 1.0
 	if n.bursts {
-		scale += min(1, aYear/(365*288)/5)
+		scale += 0.6 * min(1, aYear/(365*288)/5) // clumps last minutes: who sends little there meets none
 	}
 	const weight = 3.0
 	scale = (weight*scale + e.tailSum) / (weight + e.tailCount)

@@ -21,7 +21,9 @@ type alarm struct {
 
 // score is how well a run was watched.
 type score struct {
-	needs    []int // distinct failed messages until detection, of each found trouble
+	needs    []int            // distinct failed messages until detection, of each found trouble
+	kinds    map[string][]int // the same by kind
+	lost     map[string]int   // missed by kind
 	missed   []string
 	false_   []alarm
 	flapped  int     // recovered while the trouble lasted
@@ -45,6 +47,15 @@ func quantile(xs []int, q float64) int {
 
 func (s *score) add(t *score) {
 	s.needs = append(s.needs, t.needs...)
+	if s.kinds == nil {
+		s.kinds, s.lost = map[string][]int{}, map[string]int{}
+	}
+	for k, n := range t.kinds {
+		s.kinds[k] = append(s.kinds[k], n...)
+	}
+	for k, n := range t.lost {
+		s.lost[k] += n
+	}
 	s.missed = append(s.missed, t.missed...)
 	s.false_ = append(s.false_, t.false_...)
 	s.flapped += t.flapped
@@ -56,7 +67,7 @@ func (s *score) add(t *score) {
 
 func (s *score) String() string {
 	return fmt.Sprintf("found %d, median %d, p90 %d, worst %d, missed %v, false %d in %.1f provider-years, flapped %d, unended %d",
-		len(s.needs), s.median(), quantile(s.needs, 0.9), s.worst(), s.missed, len(s.false_), s.years, s.flapped, s.unended)
+		len(s.needs), s.median(), quantile(s.needs, 0.9), s.worst(), s.missed, s.incidents(), s.years, s.flapped, s.unended)
 }
 
 // planted notes, for each trouble, when each distinct message failed for it.
@@ -83,7 +94,7 @@ func (l *life) watch(observe func(o *Observation)) *planted {
 // judge compares alarms with what was planted. An alarm about recipients is
 // no false one: bad lists are ordinary life, and are listed.
 func (l *life) judge(p *planted, alarms []alarm) *score {
-	s := &score{years: float64(l.days) / 365 * float64(len(l.places))}
+	s := &score{kinds: map[string][]int{}, lost: map[string]int{}, years: float64(l.days) / 365 * float64(len(l.places))}
 	used := make([]bool, len(alarms))
 	for i := range l.troubles {
 		t := &l.troubles[i]
@@ -103,10 +114,14 @@ func (l *life) judge(p *planted, alarms []alarm) *score {
 			found = true
 			n, _ := slices.BinarySearch(p.times[i], a.detected+1)
 			s.needs = append(s.needs, n)
+			s.kinds[t.name] = append(s.kinds[t.name], n)
 			if n > 9 {
 				verbose("   late %s at %d: %d of %d, %.0f/day seed %d from %s detected %s\n", t.name, t.provider, n, len(p.times[i]), l.perDay, l.seed, time.Unix(0, t.from).UTC(), time.Unix(0, a.detected).UTC())
 			}
 			s.began = append(s.began, a.began-t.from)
+			if t.until+day > simStart+int64(l.days)*day {
+				continue // the input ends before its end can be seen
+			}
 			if a.ended == 0 || a.ended > t.until+14*day {
 				s.unended++
 			} else {
@@ -114,6 +129,7 @@ func (l *life) judge(p *planted, alarms []alarm) *score {
 			}
 		}
 		if !found {
+			s.lost[t.name]++
 			s.missed = append(s.missed, fmt.Sprintf("%s(%d of %d)", t.name, len(p.times[i]), t.provider))
 		}
 	}
@@ -187,4 +203,13 @@ func (c *textbook) observe(o *Observation) {
 		c.open[key] = true
 		c.alarms = append(c.alarms, alarm{provider: o.Provider, class: o.Class, detected: o.Time, began: o.Time})
 	}
+}
+
+// incidents counts the false ones; a relapse is the same incident.
+func (s *score) incidents() int {
+	seen := map[[2]int]bool{}
+	for _, a := range s.false_ {
+		seen[[2]int{int(a.provider), a.number}] = true
+	}
+	return len(seen)
 }

@@ -114,9 +114,12 @@ func (p *Printer) table(keys ...string) *table {
 	return t
 }
 
+// oneLine keeps a cell in its row; spaces that do not break stay what they are.
+var oneLine = strings.NewReplacer("\n", " ", "\r", " ", "\t", " ")
+
 func (t *table) row(cells ...string) {
 	for i := range cells {
-		cells[i] = explain.Clean(cells[i])
+		cells[i] = explain.Clean(oneLine.Replace(cells[i]))
 	}
 	t.list = append(t.list, cells)
 }

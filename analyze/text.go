@@ -59,6 +59,9 @@ func (p *Printer) Print(r *Report) error {
 		p.para(p.Texts.Count("verdict.rest", n, nil))
 	}
 	p.queue(r)
+	if r.Facts == 0 {
+		p.numbered([]string{p.text("step.more-input", nil)})
+	}
 	p.unknown(r)
 	p.skipped(r)
 	p.read(r)

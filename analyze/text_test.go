@@ -163,9 +163,9 @@ func bouncesOnly() *Report {
 }
 
 func twoAtOnce() *Report {
-	in, other := yahoo(), yahoo()
+	in := yahoo()
 	in.Addresses, in.RecipientsMixed, in.Stage, in.Actor, in.Confidence = nil, nil, ptr(mail.StageConnect), mail.ActorSender, 0.8
-	other = in
+	other := in
 	other.ID, other.Provider, other.Name, other.Began, other.Waiting, other.Link = "google-3", "google", "Google", at(9, 12, 0), 80, nil
 	other.RecipientDomains = []string{"gmail.com"}
 	r := reportOf(in, other)

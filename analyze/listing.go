@@ -16,11 +16,12 @@ import (
 type listed struct {
 	recipients, messages int64
 	deferred             int64 // with a reason
-	old                  int64 // in the queue for longer than stale
+	old                  int64 // in the queue for longer than stale, or of unknown age and tried
 	oldest, newest       int64
 	classes              map[mail.Class]int64
 	domains              map[uint32]int64
-	ids                  map[uint64]bool
+	ids                  map[uint64]bool // of queue files, and of their recipients
+	ages                 []int64         // arrivals of what has no place in old yet
 }
 
 // stale is how long a message may wait before it counts as stuck: by then every
@@ -39,13 +40,38 @@ func (p *Pile) listing(s *source.Stream, skip func(int64, event.Skip)) error {
 	}
 	p.listings++
 	o := queue.Options{Zone: p.Zone, Modified: s.Modified, Now: p.Now, Skip: skip}
-	return queue.Read(s, o, func(it queue.Item) error {
+	err := queue.Read(s, o, func(it queue.Item) error {
 		p.events++
-		return p.item(&it, now)
+		return p.item(&it)
 	})
+	p.grow(now.UnixNano())
+	return err
 }
 
-func (p *Pile) item(it *queue.Item, now time.Time) error {
+// queueLife is for how long a queue keeps mail at most, by the defaults of Postfix
+// and Exim, with a day to spare.
+const queueLife = 6 * 24 * time.Hour
+
+// grow counts what has waited for long at the time of a listing. A listing does
+// not say when it was made: it is the file's time, unless that is further from
+// the newest message than mail stays in a queue; then the file is a copy.
+func (p *Pile) grow(now int64) {
+	for i := range p.queue {
+		q := &p.queue[i]
+		at := now
+		if at-q.newest > int64(queueLife) {
+			at = q.newest
+		}
+		for _, arrived := range q.ages {
+			if at-arrived > int64(stale) {
+				q.old++
+			}
+		}
+		q.ages = nil
+	}
+}
+
+func (p *Pile) item(it *queue.Item) error {
 	count := int64(max(it.Count, 1))
 	a := &event.Attempt{
 		QueueID: it.QueueID, Sender: it.Sender, SenderDomain: domainOf(it.Sender), Recipient: it.Recipient,
@@ -77,7 +103,7 @@ func (p *Pile) item(it *queue.Item, now time.Time) error {
 	if it.Reason != "" {
 		p.judge(&f, &v)
 	}
-	p.waits(&f, it, count, now)
+	p.waits(&f, it, count)
 	if it.Reason == "" || it.Recipient == "" {
 		return nil // it waits for its first attempt, or is a count of many
 	}
@@ -85,7 +111,7 @@ func (p *Pile) item(it *queue.Item, now time.Time) error {
 }
 
 // waits counts one row by provider.
-func (p *Pile) waits(f *fact, it *queue.Item, count int64, now time.Time) {
+func (p *Pile) waits(f *fact, it *queue.Item, count int64) {
 	for int(f.provider) >= len(p.queue) {
 		p.queue = append(p.queue, listed{})
 	}
@@ -93,12 +119,23 @@ func (p *Pile) waits(f *fact, it *queue.Item, count int64, now time.Time) {
 	if q.classes == nil {
 		*q = listed{classes: map[mail.Class]int64{}, domains: map[uint32]int64{}, ids: map[uint64]bool{}}
 	}
+	if f.queue != 0 && it.Recipient != "" {
+		key := queuePair(f)
+		if q.ids[key] {
+			return // one queue in two forms
+		}
+		if len(q.ids) < maxLate {
+			q.ids[key] = true
+		}
+	}
 	q.recipients += count
 	if f.queue == 0 {
 		q.messages += count
-	} else if !q.ids[f.queue] && len(q.ids) < maxLate {
-		q.ids[f.queue] = true
+	} else if !q.ids[f.queue] {
 		q.messages++
+		if len(q.ids) < maxLate {
+			q.ids[f.queue] = true
+		}
 	}
 	if it.Reason != "" {
 		q.deferred += count
@@ -118,8 +155,8 @@ func (p *Pile) waits(f *fact, it *queue.Item, count int64, now time.Time) {
 		q.oldest = at
 	}
 	q.newest = max(q.newest, at)
-	if now.Sub(it.Arrived) > stale {
-		q.old += count
+	if len(q.ages) < maxLate {
+		q.ages = append(q.ages, at)
 	}
 }
 

@@ -179,8 +179,8 @@ func (p *Pile) line(l *maillog.Line, raw []byte) error {
 	}
 	a := l.Attempt
 	v := evidence{at: l.Time, origin: l.Origin, attempt: a, text: l.Diagnostic, status: l.Enhanced,
-		mark: hash(hash(0, l.Host), raw), ours: homely(l)}
-	v.id = func() string { return event.ID(l.Host, raw, 0) }
+		mark: hash(hash(uint64(l.Part), l.Host), raw), ours: homely(l)}
+	v.id = func() string { return event.ID(l.Host, raw, l.Part) }
 	switch l.Kind {
 	case maillog.KindProbe, maillog.KindRefusal:
 		return nil

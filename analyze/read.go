@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"path"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -121,12 +122,27 @@ func (p *Pile) mail(s *source.Stream, skip func(int64, event.Skip)) error {
 		skip(0, event.SkipBinary)
 		return nil
 	}
+	if !pasteable(s.Name) {
+		skip(0, event.SkipUnknown)
+		return nil
+	}
 	m := message.Read(raw, message.Limits{})
 	r := bounce.ReadText(string(bytes.ToValidUTF8(m.Raw, []byte("\uFFFD"))), p.bounces)
 	if !p.told(s, r, raw, time.Time{}) {
 		skip(0, event.SkipUnknown)
 	}
 	return nil
+}
+
+// pasteable reports whether a file may hold a notice that somebody saved without
+// its header. A program, a page of documentation or a table that quotes replies
+// is none, and lies in many directories.
+func pasteable(name string) bool {
+	switch strings.ToLower(path.Ext(name)) {
+	case "", ".txt", ".text", ".eml", ".msg", ".log", ".htm", ".html", ".ndr", ".mail":
+		return true
+	}
+	return false
 }
 
 // report takes a mail; it says whether the bytes were one. A mail that reports

@@ -90,12 +90,15 @@ func (p *Pile) dispatch(s *source.Stream, head []byte, skip func(int64, event.Sk
 func (p *Pile) mbox(s *source.Stream, skip func(int64, event.Skip)) error {
 	box := message.OpenMbox(s, message.Limits{})
 	for {
-		raw, _, _, err := box.Next()
+		raw, _, cut, err := box.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return err
+		}
+		if cut {
+			skip(0, event.SkipCut) // a mail beyond the limit: its begin was read
 		}
 		p.report(s, raw)
 	}

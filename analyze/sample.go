@@ -190,10 +190,10 @@ func (s *samples) also(f *fact, id string) {
 	}
 	pair := f.pair()
 	for _, p := range s.pools {
-		for slot, list := range p.slots {
+		for _, list := range p.slots {
 			for i := range list {
 				if list[i].pair() == pair && !slices.Contains(list[i].ids, id) {
-					p.slots[slot][i].ids = append(list[i].ids, id)
+					list[i].ids = append(list[i].ids, id)
 				}
 			}
 		}

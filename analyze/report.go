@@ -204,7 +204,9 @@ type Sample struct {
 	Address      string     `json:"address"`
 	SourceHost   string     `json:"source_host"` // ours
 	Source       string     `json:"source"`
-	Reply        string     `json:"reply"` // addresses in it masked unless Options.Full
+	User         string     `json:"user,omitempty"`   // who gave it to our server: login, masked as the recipient is
+	Client       string     `json:"client,omitempty"` // ... host or address
+	Reply        string     `json:"reply"`            // addresses in it masked unless Options.Full
 	Stage        mail.Stage `json:"stage,omitempty"`
 	Evidence     []string   `json:"evidence"` // ids of the pieces of evidence
 }

@@ -35,6 +35,7 @@ type kept struct {
 	fact
 	messageID, queueID, recipient, senderDomain string
 	host, ip, sourceHost, sourceIP              string
+	user, client                                string
 	reply                                       string
 	ids                                         []string
 }
@@ -170,7 +171,12 @@ func keptOf(v *evidence) kept {
 	if host == "" {
 		host = v.origin.Host
 	}
+	client := a.Client
+	if client == "" {
+		client = a.ClientIP
+	}
 	k := kept{
+		user: strings.Clone(a.User), client: strings.Clone(client),
 		messageID: strings.Clone(a.MessageID), queueID: strings.Clone(a.QueueID),
 		recipient: strings.Clone(a.Recipient), senderDomain: strings.Clone(a.SenderDomain),
 		host: strings.Clone(a.RemoteHost), ip: strings.Clone(a.RemoteIP),

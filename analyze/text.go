@@ -129,10 +129,6 @@ func (p *Printer) notes(r *Report) {
 		p.b.WriteString("\n")
 		p.para(p.Texts.Count("note.complaints", int(r.Complaints), nil))
 	}
-	if to := r.Period.To; to != nil && !p.Now.IsZero() && p.Now.Sub(*to) > 24*time.Hour {
-		p.b.WriteString("\n")
-		p.para(p.text("note.old", lang.Args{"Duration": p.Texts.Duration(p.Now.Sub(*to).Truncate(time.Hour))}))
-	}
 }
 
 // calm says that there is no incident, with the numbers that show it.
@@ -331,4 +327,8 @@ func (p *Printer) read(r *Report) {
 			"Events": p.number(r.Events), "Facts": p.number(r.Facts), "Inputs": p.number(int64(r.Inputs)),
 		})},
 	})
+	if to := r.Period.To; to != nil && !p.Now.IsZero() && p.Now.Sub(*to) > 24*time.Hour {
+		p.b.WriteString("\n")
+		p.para(p.text("note.old", lang.Args{"Duration": p.Texts.Duration(p.Now.Sub(*to).Truncate(time.Hour))}))
+	}
 }

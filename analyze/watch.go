@@ -243,7 +243,7 @@ func (w *watcher) sampled(d *detect.Incident, classes []uint8) (list []Sample, a
 		s := Sample{
 			Time: utc(k.at), MessageID: k.messageID, QueueID: k.queueID, SenderDomain: k.senderDomain,
 			Recipient: k.recipient, Host: k.host, Address: k.ip, SourceHost: k.sourceHost, Source: k.sourceIP,
-			Reply: k.reply, Stage: stageOf(k.stage), Evidence: k.ids,
+			User: k.user, Client: k.client, Reply: k.reply, Stage: stageOf(k.stage), Evidence: k.ids,
 		}
 		list = append(list, s)
 	}
@@ -266,8 +266,19 @@ func (p *Pile) masked(list []Sample) []Sample {
 		s.MessageID = dossier.MaskID(s.MessageID, s.Recipient)
 		s.Reply = dossier.MaskReply(s.Reply, s.Recipient)
 		s.Recipient = dossier.Mask(s.Recipient)
+		if s.User != "" {
+			s.User = maskedUser(s.User)
+		}
 	}
 	return out
+}
+
+// maskedUser keeps the domain of a login, which names the customer.
+func maskedUser(login string) string {
+	if i := strings.LastIndexByte(login, '@'); i >= 0 {
+		return "***" + login[i:]
+	}
+	return "***"
 }
 
 // linkOf gives the page on which a provider deals with a sender's trouble.

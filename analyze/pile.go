@@ -41,6 +41,7 @@ type Pile struct {
 	Options
 	codes
 	providers *register // by provider id
+	home      uint32    // the provider of what is delivered on our own side
 	labels    []provider.Identity
 	known     map[uint64]uint32 // host, domain, month -> provider
 	routes    map[uint32]uint32 // recipient domain -> the provider whose host it was last seen at
@@ -93,7 +94,7 @@ func New(o Options) (*Pile, error) {
 	if o.Zone == nil {
 		o.Zone = time.Local
 	}
-	return &Pile{
+	p := &Pile{
 		Options:   o,
 		codes:     newCodes(),
 		providers: newRegister(),
@@ -115,14 +116,13 @@ func New(o Options) (*Pile, error) {
 		skips:     newSkips(),
 		bounces:   bounce.Options{Ours: o.Ours},
 		closed:    make(map[uint64]bool),
-	}, nil
+	}
+	p.home = p.providerID(provider.Identity{ID: local, Name: o.Texts.Text("provider.local", nil)})
+	return p, nil
 }
 
 // Close gives back what the pile holds outside of memory.
 func (p *Pile) Close() { p.store.close() }
-
-// others is the provider that stands for all beyond the table.
-var othersIdentity = provider.Identity{ID: "other", Name: "other"}
 
 // local is the provider of what is delivered on our own side: into mailboxes of
 // this host, to a content filter.
@@ -289,7 +289,7 @@ func (p *Pile) whose(f *fact, v *evidence) {
 		f.source = p.sources.at(host, a.SourceIP)
 	}
 	if v.ours {
-		f.provider = p.providerID(provider.Identity{ID: local, Name: local})
+		f.provider = p.home
 		return
 	}
 	// The month is in the key because brands move between operators.

@@ -224,7 +224,7 @@ func (c *census) table(sparks map[uint32][]float64) (list []Provider, more int) 
 
 func (p *Pile) label(id uint32) providerLabel {
 	if id == others {
-		return providerLabel{othersIdentity.ID, othersIdentity.Name}
+		return providerLabel{"other", p.Texts.Text("provider.other", nil)}
 	}
 	i := p.labels[id]
 	return providerLabel{i.ID, i.Name}

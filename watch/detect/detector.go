@@ -200,8 +200,12 @@ func (d *Detector) deliver(p *provider, o *Observation) {
 // fail takes a failed attempt.
 func (d *Detector) fail(p *provider, o *Observation) {
 	l := lineOf(o.Class)
-	if o.Message == 0 { // nothing tells it from others: it stands for itself
-		o.Message = mix(uint64(o.Time)^mix(o.Recipient)^uint64(p.id)<<32) | 1
+	switch {
+	case o.Message != 0:
+	case o.Recipient != 0: // all that one sender's mail to one recipient met counts as one message
+		o.Message = mix(o.Recipient^uint64(o.SenderDomain)) | 1
+	default: // nothing tells it from others: it stands for itself
+		o.Message = mix(uint64(o.Time)^uint64(p.id)<<32) | 1
 	}
 	was, known := d.seen.get(o.Message)
 	if !known {

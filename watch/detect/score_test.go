@@ -166,42 +166,51 @@ func alarmsOf(all []Incident) (out []alarm) {
 type textbook struct {
 	once   bool
 	limit  float64
-	sums   map[[2]string]float64
-	quiet  map[[2]string]int
-	open   map[[2]string]bool
+	sums   map[ID]*[len(mail.Classes)]cusum
 	seen   map[uint64]bool
 	alarms []alarm
 }
 
+// cusum is one sum. It is open from its alarm until it was at nothing for
+// twenty deliveries.
+type cusum struct {
+	sum   float64
+	quiet int
+	open  bool
+}
+
 func newTextbook(once bool) *textbook {
-	return &textbook{once: once, limit: 9, sums: map[[2]string]float64{}, quiet: map[[2]string]int{}, open: map[[2]string]bool{}, seen: map[uint64]bool{}}
+	return &textbook{once: once, limit: 9, sums: map[ID]*[len(mail.Classes)]cusum{}, seen: map[uint64]bool{}}
 }
 
 func (c *textbook) observe(o *Observation) {
-	name := fmt.Sprint(o.Provider)
 	win, fail := math.Log(0.75/0.995), math.Log(0.25/0.005)
+	p := c.sums[o.Provider]
+	if p == nil {
+		p = &[len(mail.Classes)]cusum{}
+		c.sums[o.Provider] = p
+	}
 	if o.Outcome == mail.Delivered {
-		for _, class := range mail.Classes {
-			key := [2]string{name, string(class)}
-			if v, ok := c.sums[key]; ok {
-				c.sums[key] = max(0, v+win)
-				if c.quiet[key]++; c.sums[key] == 0 && c.quiet[key] > 20 {
-					c.open[key] = false
-				}
+		for i := range p {
+			s := &p[i]
+			s.sum = max(0, s.sum+win)
+			if s.quiet++; s.sum == 0 && s.quiet > 20 {
+				s.open = false
 			}
 		}
 		return
 	}
-	if c.once && c.seen[o.Message] {
-		return
+	if c.once {
+		if c.seen[o.Message] {
+			return
+		}
+		c.seen[o.Message] = true
 	}
-	c.seen[o.Message] = true
-	key := [2]string{name, string(o.Class)}
-	c.sums[key] = min(c.sums[key]+fail, 30)
-	c.quiet[key] = 0
-	if c.sums[key] >= c.limit && !c.open[key] {
-		c.open[key] = true
-		c.alarms = append(c.alarms, alarm{provider: o.Provider, class: o.Class, detected: o.Time, began: o.Time})
+	s := &p[slices.Index(mail.Classes[:], o.Class)]
+	s.sum, s.quiet = min(s.sum+fail, 30), 0
+	if s.sum >= c.limit && !s.open {
+		s.open = true
+		c.alarms = append(c.alarms, alarm{provider: o.Provider, class: o.Class, detected: o.Time, began: o.Time, number: len(c.alarms)})
 	}
 }
 

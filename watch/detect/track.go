@@ -307,7 +307,7 @@ func (d *Detector) open(p *provider, e *evidence, r *ratios, s Scope, target ID,
 // judge sets the shares that recovery is tested between.
 func (t *track) judge() {
 	inc := t.fails / max(t.trials, 1)
-	t.bad = min(max(0.8*inc, 0.05, 3*t.good), 0.9)
+	t.bad = min(max(0.9*inc, 0.05, 3*t.good), 0.9)
 	t.good = min(t.good, t.bad/3)
 }
 
@@ -348,7 +348,7 @@ func (d *Detector) worked(p *provider, t *track, weight float64) {
 // recover ends a span where enough went well for long enough.
 func (d *Detector) recover(p *provider, t *track) {
 	aDay := p.aYear(d.now) / 365
-	if t.run >= 5.5+math.Log(1+aDay*t.bad/2) && d.now-t.runFrom >= hold {
+	if t.run >= 6+1.2*math.Log(1+aDay*t.bad/2) && d.now-t.runFrom >= hold {
 		d.end(p, t, max(t.runFrom, t.span().Detected))
 	}
 }

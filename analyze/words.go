@@ -79,6 +79,9 @@ func recovery(t *lang.Catalogue, in *Incident) string {
 // cause is what happens, as a phrase without a tense.
 func cause(t *lang.Catalogue, in *Incident) string {
 	key := "cause." + string(in.Class)
+	if in.mute() {
+		key += ".mute"
+	}
 	if in.Class == mail.Transport && in.Stage != nil {
 		switch *in.Stage {
 		case mail.StageConnect, mail.StageResolve:
@@ -90,6 +93,13 @@ func cause(t *lang.Catalogue, in *Incident) string {
 		}
 	}
 	return t.Text(key, nil)
+}
+
+// mute reports whether the evidence gives no reply at all, as a summary of
+// traces: then the class is not unknown for want of a rule.
+func (in *Incident) mute() bool {
+	return in.Class == mail.Unknown && len(in.Samples) > 0 &&
+		!slices.ContainsFunc(in.Samples, func(s Sample) bool { return s.Reply != "" })
 }
 
 // split tells the addresses that fail from those that work; what is between
@@ -274,6 +284,10 @@ func (s *steps) detours(in *Incident) {
 func (s *steps) class(in *Incident) {
 	key := "advice.class." + string(in.Class)
 	switch in.Class {
+	case mail.Unknown:
+		if in.mute() {
+			key = "step.mute"
+		}
 	case mail.Transport:
 		key = "step.transport"
 		s.linked = true // one of them says to whom to write

@@ -8,7 +8,7 @@ import (
 
 func TestOutageIsFound(t *testing.T) {
 	d := New(Options{})
-	var now int64 = 1_700_000_000 * second
+	now := 1_700_000_000 * second
 	send := func(p ID, n int, class mail.Class) {
 		for range n {
 			now += 40 * minute

@@ -12,15 +12,15 @@ type distinct struct {
 
 func newDistinct(limit int) distinct { return distinct{marks: map[uint64]uint8{}, limit: limit} }
 
-// mark sets bits for an identity and gives those that it had.
-func (d *distinct) mark(id uint64, bits uint8) (had uint8) {
+// mark sets bits for an identity.
+func (d *distinct) mark(id uint64, bits uint8) {
 	h := mix(id)
 	if h&(1<<d.level-1) != 0 {
-		return 0
+		return
 	}
 	had, known := d.marks[h]
-	if had|bits == had && known {
-		return had
+	if known && had|bits == had {
+		return
 	}
 	d.marks[h] = had | bits
 	for len(d.marks) > d.limit {
@@ -31,7 +31,6 @@ func (d *distinct) mark(id uint64, bits uint8) (had uint8) {
 			}
 		}
 	}
-	return had
 }
 
 // count is how many identities have all the bits.

@@ -188,6 +188,6 @@ func (i Incident) String() string {
 // verbose tells more, where one looks for why.
 func verbose(f string, args ...any) {
 	if os.Getenv("VERBOSE") != "" {
-		fmt.Printf(f, args...)
+		fmt.Fprintf(os.Stderr, f, args...)
 	}
 }

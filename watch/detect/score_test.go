@@ -106,9 +106,7 @@ func (l *life) judge(p *planted, alarms []alarm) *score {
 			used[k] = true
 			if found {
 				s.flapped++
-				{
-					verbose("   flap %s at %d after %v, %d planted, %.0f/day seed %d\n", t.name, t.provider, time.Duration(a.detected-t.from), len(p.times[i]), l.perDay, l.seed)
-				}
+				verbose("   flap %s at %d after %v, %d planted, %.0f/day seed %d\n", t.name, t.provider, time.Duration(a.detected-t.from), len(p.times[i]), l.perDay, l.seed)
 				continue
 			}
 			found = true

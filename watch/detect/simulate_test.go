@@ -262,10 +262,8 @@ func (s *simulation) message(at int64, p int) event {
 func (s *simulation) special(now int64) (out []event) {
 	minutes := 7 * 1440.0
 	if s.newsletter > 0 && s.rng.Float64() < s.newsletter/minutes*s.rhythm(now) {
-		hit := -1
 		if s.rng.Float64() < s.letterHit {
-			hit = s.pick()
-			s.hit[hit] = now + int64(2+s.rng.IntN(8))*minute
+			s.hit[s.pick()] = now + int64(2+s.rng.IntN(8))*minute
 		}
 		for range int(s.letterSize * (0.5 + s.rng.Float64())) {
 			if e, ok := s.compose(now + s.rng.Int64N(6*minute)); ok {

@@ -110,8 +110,8 @@ func (d *Detector) weighLine(p *provider, l line, o *Observation, f failure) boo
 	e.at = p.trials
 	e.add(&r, f)
 	e.letter = o.Mail
-	d.weighUnit(p, e, &r, ScopeAddress, o.Address, &p.addresses, f.weight)
-	d.weighUnit(p, e, &r, ScopeSource, o.Source, &p.sources, f.weight)
+	d.weighUnit(e, &r, ScopeAddress, o.Address, &p.addresses, f.weight)
+	d.weighUnit(e, &r, ScopeSource, o.Source, &p.sources, f.weight)
 	scope, target, k, ok := d.sufficient(p, e, &r)
 	switch {
 	case ok:
@@ -123,7 +123,7 @@ func (d *Detector) weighLine(p *provider, l line, o *Observation, f failure) boo
 }
 
 // weighUnit keeps the case against one address or source.
-func (d *Detector) weighUnit(p *provider, e *evidence, r *ratios, s Scope, id ID, u *units, weight float64) {
+func (d *Detector) weighUnit(e *evidence, r *ratios, s Scope, id ID, u *units, weight float64) {
 	if id == 0 || len(u.ids) < 2 {
 		return
 	}
@@ -348,7 +348,7 @@ func (d *Detector) worked(p *provider, t *track, weight float64) {
 // recover ends a span where enough went well for long enough.
 func (d *Detector) recover(p *provider, t *track) {
 	aDay := p.aYear(d.now) / 365
-	if t.run >= 6+1.2*math.Log(1+aDay*t.bad/2) && d.now-t.runFrom >= hold {
+	if t.run >= 7+1.4*math.Log(1+aDay*t.bad/2) && d.now-t.runFrom >= hold {
 		d.end(p, t, max(t.runFrom, t.span().Detected))
 	}
 }

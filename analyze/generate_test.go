@@ -6,6 +6,7 @@ import (
 	"container/heap"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -66,7 +67,7 @@ var bigProviders = []struct{ domain, host, ip, busy, gone string }{
 	{"orange.fr", "smtp-in.orange.fr", "80.12.26.", "421 4.3.2 Service refused, please try later. OFR_101 [101]", "550 5.1.1 Adresse d au moins un destinataire invalide. Invalid recipient. OFR_416"},
 }
 
-const yahoo = 2 // of bigProviders
+const dropping = 2 // of bigProviders
 
 // scribe writes the log of one sender.
 type scribe struct {
@@ -278,7 +279,7 @@ func (c *scribe) attempt(d *dueLine) (done bool) {
 	}
 	took := 0.2 + float64(draw(c.seed, n, 15)%100)/50
 	c.text(">, relay=")
-	dropped := c.outage && to == yahoo && c.quarter(d.at) == 2
+	dropped := c.outage && to == dropping && c.quarter(d.at) == 2
 	silent := fate < c.failing && fate%3 == 2 && d.try < 2
 	if silent && !dropped {
 		c.text("none")
@@ -288,6 +289,8 @@ func (c *scribe) attempt(d *dueLine) (done bool) {
 	c.text(", delay=")
 	c.b = strconv.AppendFloat(c.b, float64(d.try)*300+took, 'f', 1, 64)
 	c.text(", delays=0.07/0.01/0.12/", strconv.FormatFloat(took, 'f', 2, 64), ", dsn=")
+	token := strconv.FormatUint(draw(c.seed, n, 17), 36)
+	busy, gone = strings.Replace(busy, "@", token, 1), strings.Replace(gone, "@", token, 1)
 	said := "host " + host + "[" + ip + "] said: "
 	switch {
 	case dropped:

@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -196,13 +197,7 @@ func (p *Pile) queues(c *census) []Queue {
 
 // byUse lists domains, the most used first.
 func (p *Pile) byUse(m map[uint32]int64) []string {
-	ids := make([]uint32, 0, len(m))
-	for id := range m {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(a, b uint32) int {
-		return cmp.Or(cmp.Compare(m[b], m[a]), strings.Compare(p.domains.name(a), p.domains.name(b)))
-	})
+	ids := mostFirst(m, p.domains)
 	out := make([]string, len(ids))
 	for i, id := range ids {
 		out[i] = p.domains.name(id)
@@ -210,23 +205,32 @@ func (p *Pile) byUse(m map[uint32]int64) []string {
 	return out
 }
 
-// leftOpen gives what the logs show as deferred and never as over.
+// leftOpen gives what the logs show as deferred and never as over, of the
+// providers for whom most waits.
 func (c *census) leftOpen() []Queue {
 	p := c.p
-	rows := make(map[uint32]*listed)
+	many := make(map[uint32]int64)
 	for pair, w := range c.open {
-		if c.closed[pair] || w.class == 0 {
+		if !c.closed[pair] && w.class() != 0 {
+			many[w.provider()]++
+		}
+	}
+	rows := make(map[uint32]*listed)
+	for _, id := range mostFirst(many, p.providers) {
+		if len(rows) == MaxList {
+			break
+		}
+		rows[id] = &listed{classes: map[mail.Class]int64{}, domains: map[uint32]int64{}}
+	}
+	for pair, w := range c.open {
+		q := rows[w.provider()]
+		if q == nil || c.closed[pair] || w.class() == 0 {
 			continue
 		}
-		q := rows[w.provider]
-		if q == nil {
-			q = &listed{classes: map[mail.Class]int64{}, domains: map[uint32]int64{}}
-			rows[w.provider] = q
-		}
 		q.recipients++
-		q.classes[classOf(w.class)]++
-		if w.domain > others {
-			q.domains[w.domain]++
+		q.classes[classOf(w.class())]++
+		if d := w.domain(); d > others {
+			q.domains[d]++
 		}
 		if q.oldest == 0 || w.since < q.oldest {
 			q.oldest = w.since
@@ -241,9 +245,21 @@ func (c *census) leftOpen() []Queue {
 		row := Queue{Provider: p.label(id).ID, Name: p.label(id).Name, Source: "log",
 			Recipients: q.recipients, Messages: q.recipients, Oldest: instant(q.oldest), Newest: instant(q.newest), Classes: q.classes}
 		q.deferred = q.recipients
-		row.Stagnates = q.stuck() && p.to-p.tallies[id].lastOut > int64(stale)
+		row.Stagnates = q.stuck() && p.to-c.tallies[id].lastOut > int64(stale)
 		row.Domains, row.MoreDomains = capped(p.byUse(q.domains))
 		out = append(out, row)
 	}
 	return out
+}
+
+// mostFirst lists ids by what is counted of them, then by name.
+func mostFirst(counts map[uint32]int64, names *register) []uint32 {
+	ids := make([]uint32, 0, len(counts))
+	for id := range counts {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b uint32) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), bytes.Compare(names.bytes(a), names.bytes(b)))
+	})
+	return ids
 }

@@ -40,18 +40,17 @@ type Options struct {
 type Pile struct {
 	Options
 	codes
-	providers *register // by provider id
-	home      uint32    // the provider of what is delivered on our own side
-	labels    []provider.Identity
-	known     map[uint64]uint32 // host, domain, month -> provider
-	routes    map[uint32]uint32 // recipient domain -> the provider whose host it was last seen at
-	loose     []bool            // by provider: named by the recipient's domain alone
+	providers *register                    // by provider id
+	home      uint32                       // the provider of what is delivered on our own side
+	named     map[uint32]provider.Identity // providers that a catalogue knows, and our own side
+	known     map[uint64]uint32            // host, domain, month -> provider
+	routes    []uint32                     // by recipient domain: the provider whose host it was last seen at, 0 = none
+	loose     []bool                       // by provider: named by the recipient's domain alone
 	hostNames *register
 	addresses *hosts
 	sources   *hosts
 	domains   *register
 	formats   *register
-	tallies   []tally // by provider
 	memo      *memo
 	samples   *samples
 	store     *store
@@ -94,20 +93,19 @@ func New(o Options) (*Pile, error) {
 	if o.Zone == nil {
 		o.Zone = time.Local
 	}
+	names := newRegister()
 	p := &Pile{
 		Options:   o,
 		codes:     newCodes(),
 		providers: newRegister(),
-		labels:    make([]provider.Identity, 2),
+		named:     make(map[uint32]provider.Identity),
 		known:     make(map[uint64]uint32),
-		routes:    make(map[uint32]uint32),
 		loose:     make([]bool, 2),
-		hostNames: newRegister(),
-		addresses: newHosts(),
-		sources:   newHosts(),
+		hostNames: names,
+		addresses: newHosts(names),
+		sources:   newHosts(names),
 		domains:   newRegister(),
 		formats:   newRegister(),
-		tallies:   make([]tally, 2),
 		memo:      newMemo(o.Engine),
 		samples:   newSamples(),
 		store:     newStore(o.Held, o.TempDir),
@@ -308,7 +306,10 @@ func (p *Pile) whose(f *fact, v *evidence) {
 		p.known[key] = id
 	}
 	f.provider = id
-	if f.is(hosted) && f.domain > others && !p.loose[id] && (len(p.routes) < tableSize || p.routes[f.domain] != 0) {
+	if f.is(hosted) && f.domain > others && !p.loose[id] {
+		for int(f.domain) >= len(p.routes) {
+			p.routes = append(p.routes, 0)
+		}
 		p.routes[f.domain] = id
 	}
 }
@@ -317,8 +318,8 @@ func (p *Pile) whose(f *fact, v *evidence) {
 // recipient's domain, where it names no host itself: a failed look-up, mail
 // that was held back without an attempt, a row of a summary.
 func (p *Pile) settled(f *fact) {
-	if p.loose[f.provider] {
-		if id, ok := p.routes[f.domain]; ok {
+	if p.loose[f.provider] && int(f.domain) < len(p.routes) {
+		if id := p.routes[f.domain]; id != 0 {
 			f.provider = id
 		}
 	}
@@ -327,13 +328,23 @@ func (p *Pile) settled(f *fact) {
 // providerID gives the table's id of a provider.
 func (p *Pile) providerID(i provider.Identity) uint32 {
 	id := p.providers.id(i.ID)
-	for int(id) >= len(p.labels) {
-		p.labels = append(p.labels, i)
-		p.tallies = append(p.tallies, tally{})
-		p.loose = append(p.loose, strings.HasPrefix(i.ID, "domain:"))
+	if int(id) == len(p.loose) {
+		p.loose = append(p.loose, strings.HasPrefix(i.ID, byDomain))
+		if !strings.HasPrefix(i.ID, byDomain) && !strings.HasPrefix(i.ID, byHost) {
+			p.named[id] = i
+		}
 	}
 	return id
 }
+
+// What the ids of providers begin with that no catalogue knows.
+const (
+	byDomain = "domain:"
+	byHost   = "mx:"
+)
+
+// ownSide reports whether a fact tells of a delivery on our own side.
+func (p *Pile) ownSide(f *fact) bool { return f.provider == p.home }
 
 // judge diagnoses a failure.
 func (p *Pile) judge(f *fact, v *evidence) {
@@ -341,15 +352,19 @@ func (p *Pile) judge(f *fact, v *evidence) {
 	if v.attempt.Spoke {
 		ev.Spoke = diagnose.Remote
 	}
-	named := p.labels[f.provider].ID
-	ev.Provider = named
-	verdict := p.memo.diagnose(&ev, f.provider)
+	id := f.provider
+	if who, ok := p.named[id]; ok {
+		ev.Provider = who.ID
+	} else {
+		id = 0 // of those that no catalogue knows, one is as the other
+	}
+	verdict := p.memo.diagnose(&ev, id)
 	v.advice = verdict.advice
 	f.class, f.actor = p.classes[verdict.class], p.actors[verdict.actor]
 	if f.stage == 0 {
 		f.stage = p.stages[verdict.stage]
 	}
-	if verdict.provider != "" && !f.is(hosted) && strings.HasPrefix(named, "domain:") || named == "" && verdict.provider != "" {
+	if verdict.provider != "" && (f.provider <= others || p.loose[f.provider] && !f.is(hosted)) {
 		// No host is named and the domain is nobody's that is known, but only one
 		// provider writes this text.
 		if k, ok := p.Providers.ByID(verdict.provider); ok {

@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -17,9 +18,25 @@ type tally struct {
 	messages, waiting                     int64
 	oldest                                int64 // first attempt of the oldest message that waits
 	lastOut                               int64 // last delivery
-	classes                               *[len(mail.Classes) + 1]int64
-	few                                   []float64 // the first delays, in seconds
+	classes                               []classCount
+	few                                   []uint32 // the first delays, in milliseconds
 	delays                                *ddsketch.DDSketch
+}
+
+// classCount counts the failures of one class. Most providers have few classes.
+type classCount struct {
+	class uint8
+	n     int64
+}
+
+func (t *tally) count(class uint8) {
+	for i := range t.classes {
+		if t.classes[i].class == class {
+			t.classes[i].n++
+			return
+		}
+	}
+	t.classes = append(t.classes, classCount{class, 1})
 }
 
 const (
@@ -33,6 +50,7 @@ func (t *tally) attempts() int64 { return t.delivered + t.deferred + t.bounced +
 // census counts facts in the order of time.
 type census struct {
 	p       *Pile
+	tallies []tally            // by provider
 	open    map[uint64]waiting // messages that were deferred, by message and recipient
 	domains map[uint64]int64   // provider and domain -> attempts
 	closed  map[uint64]bool
@@ -41,14 +59,20 @@ type census struct {
 
 // waiting is a message that was deferred and is not over.
 type waiting struct {
-	since    int64
-	provider uint32
-	class    uint8
-	domain   uint32
+	since int64
+	of    uint64 // provider, domain and class; a million of them wait at times
 }
 
+func waits(f *fact, since int64) waiting {
+	return waiting{since, uint64(f.provider)<<36 | uint64(f.domain)<<8 | uint64(f.class)}
+}
+
+func (w waiting) provider() uint32 { return uint32(w.of >> 36) }
+func (w waiting) domain() uint32   { return uint32(w.of >> 8 & (1<<28 - 1)) }
+func (w waiting) class() uint8     { return uint8(w.of) }
+
 func newCensus(p *Pile) *census {
-	return &census{p: p, open: make(map[uint64]waiting), domains: make(map[uint64]int64), closed: p.closed,
+	return &census{p: p, tallies: make([]tally, p.providers.size()), open: make(map[uint64]waiting), domains: make(map[uint64]int64), closed: p.closed,
 		held: make(map[uint64]int64)}
 }
 
@@ -63,7 +87,7 @@ func (c *census) add(f *fact) {
 		p.from = f.at
 	}
 	p.to = max(p.to, f.at)
-	t := &p.tallies[f.provider]
+	t := &c.tallies[f.provider]
 	pair := f.pair()
 	w, known := c.open[pair]
 	if !known {
@@ -85,10 +109,7 @@ func (c *census) add(f *fact) {
 		t.bounced++
 	}
 	if f.class != 0 {
-		if t.classes == nil {
-			t.classes = new([len(mail.Classes) + 1]int64)
-		}
-		t.classes[f.class]++
+		t.count(f.class)
 	}
 	key := uint64(f.provider)<<32 | uint64(f.domain)
 	if n, ok := c.domains[key]; ok || len(c.domains) < 2*tableSize {
@@ -100,10 +121,9 @@ func (c *census) add(f *fact) {
 			delete(c.open, pair)
 		}
 	case known:
-		w.provider, w.class = f.provider, f.class
-		c.open[pair] = w
+		c.open[pair] = waits(f, w.since)
 	case len(c.open) < maxOpen:
-		c.open[pair] = waiting{f.at, f.provider, f.class, f.domain}
+		c.open[pair] = waits(f, f.at)
 	}
 }
 
@@ -114,7 +134,7 @@ func (t *tally) delay(f *fact) {
 	}
 	s := float64(f.delay) / 1000
 	if t.delays == nil {
-		t.few = append(t.few, s)
+		t.few = append(t.few, f.delay)
 		if len(t.few) <= fewDelays {
 			return
 		}
@@ -124,7 +144,7 @@ func (t *tally) delay(f *fact) {
 		}
 		t.delays = sketch
 		for _, v := range t.few {
-			_ = sketch.Add(v) // only negative and infinite values are refused
+			_ = sketch.Add(float64(v) / 1000) // only negative and infinite values are refused
 		}
 		t.few = nil
 		return
@@ -145,7 +165,7 @@ func (t *tally) quantiles() Quantiles {
 		}
 		s := slices.Clone(t.few)
 		slices.Sort(s)
-		return round(s[int(q*float64(len(s)-1)+0.5)])
+		return round(float64(s[int(q*float64(len(s)-1)+0.5)]) / 1000)
 	}
 	return Quantiles{at(0.5), at(0.95)}
 }
@@ -198,19 +218,19 @@ func (c *census) table(sparks map[uint32][]float64) (list []Provider, more int) 
 	p := c.p
 	domains := c.domainsOf()
 	var ids []uint32
-	for id := range p.tallies {
-		if p.tallies[id].attempts() > 0 {
+	for id := range c.tallies {
+		if c.tallies[id].attempts() > 0 {
 			ids = append(ids, uint32(id))
 		}
 	}
 	slices.SortFunc(ids, func(a, b uint32) int {
-		x, y := &p.tallies[a], &p.tallies[b]
-		return cmp.Or(cmp.Compare(y.attempts(), x.attempts()), strings.Compare(p.labels[a].ID, p.labels[b].ID))
+		x, y := &c.tallies[a], &c.tallies[b]
+		return cmp.Or(cmp.Compare(y.attempts(), x.attempts()), bytes.Compare(p.providers.bytes(a), p.providers.bytes(b)))
 	})
 	kept, more := capped(ids)
 	list = make([]Provider, 0, len(kept))
 	for _, id := range kept {
-		t := &p.tallies[id]
+		t := &c.tallies[id]
 		row := Provider{
 			ID: p.label(id).ID, Name: p.label(id).Name,
 			Attempts: t.attempts(), Delivered: t.delivered, Deferred: t.deferred, Bounced: t.bounced, Expired: t.expired,
@@ -226,8 +246,11 @@ func (p *Pile) label(id uint32) providerLabel {
 	if id == others {
 		return providerLabel{"other", p.Texts.Text("provider.other", nil)}
 	}
-	i := p.labels[id]
-	return providerLabel{i.ID, i.Name}
+	if i, ok := p.named[id]; ok {
+		return providerLabel{i.ID, i.Name}
+	}
+	name := p.providers.name(id)
+	return providerLabel{name, name[strings.IndexByte(name, ':')+1:]}
 }
 
 // providerLabel is what a reader sees of a provider.
@@ -235,12 +258,8 @@ type providerLabel struct{ ID, Name string }
 
 func (t *tally) classCounts() map[mail.Class]int64 {
 	out := make(map[mail.Class]int64)
-	if t.classes != nil {
-		for code, n := range t.classes {
-			if n > 0 {
-				out[classOf(uint8(code))] = n
-			}
-		}
+	for _, k := range t.classes {
+		out[classOf(k.class)] = k.n
 	}
 	return out
 }
@@ -251,9 +270,9 @@ func (c *census) settleOpen() {
 		if c.closed[pair] {
 			continue
 		}
-		t := &c.p.tallies[w.provider]
+		t := &c.tallies[w.provider()]
 		t.waiting++
-		c.held[poolKey(w.provider, w.class)]++
+		c.held[poolKey(w.provider(), w.class())]++
 		if t.oldest == 0 || w.since < t.oldest {
 			t.oldest = w.since
 		}

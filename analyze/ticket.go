@@ -99,7 +99,8 @@ var platforms = [...]struct{ format, name string }{
 // if any of it is the log of a server of their own.
 func (p *Pile) platform() string {
 	found := ""
-	for _, format := range p.formats.list[others+1:] {
+	for id := uint32(others + 1); int(id) < p.formats.size(); id++ {
+		format := p.formats.name(id)
 		name, known := "", false
 		for _, s := range platforms {
 			if strings.HasPrefix(format, s.format) {

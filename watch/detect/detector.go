@@ -58,7 +58,7 @@ func (d *Detector) Observe(o *Observation) {
 	}
 	if o.Outcome != mail.Delivered || o.Session {
 		if !o.Session && o.Outcome != "" {
-			d.pending = append(d.pending, *o)
+			d.hold(o)
 		}
 		return
 	}
@@ -71,13 +71,23 @@ func (d *Detector) Observe(o *Observation) {
 		d.recent = p
 	}
 	if p.watched {
-		d.pending = append(d.pending, *o)
+		d.hold(o)
 		return
 	}
 	d.delivered++
 	p.delivered++
 	p.count(o, d.now)
 	d.tempo.add(o, d.now)
+}
+
+// maxPending bounds what waits for its time to pass.
+const maxPending = 1 << 16
+
+func (d *Detector) hold(o *Observation) {
+	if len(d.pending) >= maxPending {
+		d.settle()
+	}
+	d.pending = append(d.pending, *o)
 }
 
 // small takes a delivery at a provider that is not followed in full.
@@ -169,7 +179,7 @@ func compare(a, b Observation) int {
 		cmp.Compare(a.Class, b.Class), cmp.Compare(a.Outcome, b.Outcome), cmp.Compare(a.Recipient, b.Recipient),
 		cmp.Compare(a.Address, b.Address), cmp.Compare(a.Source, b.Source),
 		cmp.Compare(a.SenderDomain, b.SenderDomain), cmp.Compare(truth(a.Suspended), truth(b.Suspended)),
-		cmp.Compare(truth(a.Final), truth(b.Final)),
+		cmp.Compare(truth(a.Final), truth(b.Final)), cmp.Compare(a.Mail, b.Mail),
 	)
 }
 

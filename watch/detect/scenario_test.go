@@ -86,6 +86,14 @@ func TestWhoseTroubleItIs(t *testing.T) {
 			actor: mail.ActorSender, why: []string{"detect.why.replies", "detect.why.only-here"}, number: 1},
 		{name: "a bad list", perDay: 600, troubles: one(trouble{class: mail.RecipientUnknown, rate: 0.6, permanent: true}),
 			actor: mail.ActorRecipient, why: []string{"detect.why.bad-list"}, number: 1},
+		{name: "greylisting that does not lift", perDay: 600, troubles: one(trouble{class: mail.Greylisting, rate: 1}),
+			actor: mail.ActorReceivingProvider, why: []string{"detect.why.grey-stays"}, number: 1},
+		{name: "one address of many", perDay: 3000, troubles: one(trouble{class: mail.Transport, rate: 1, address: 7}), life: func(l *life) { l.places[1].addresses = 20 },
+			actor: mail.ActorReceivingProvider, why: []string{"detect.why.some-addresses"}, number: 1, scope: ScopeAddress},
+		{name: "one of ten of ours", perDay: 3000, troubles: one(trouble{class: mail.TLS, rate: 1, source: 7}), life: func(l *life) { l.sources = 10 },
+			actor: mail.ActorPath, why: []string{"detect.why.some-sources"}, number: 1, scope: ScopeSource},
+		{name: "one customer's domain", perDay: 3000, troubles: one(trouble{class: mail.Authentication, rate: 1, sender: 4, permanent: true}), life: func(l *life) { l.senders = 12 },
+			actor: mail.ActorSender, why: []string{"detect.why.some-senders"}, number: 1, scope: ScopeSender},
 		{name: "failures only", perDay: 60, troubles: one(trouble{class: mail.Transport, rate: 1}), life: func(l *life) {
 			l.failures, l.stuck = true, 0
 			l.days = 26
@@ -108,6 +116,9 @@ func TestWhoseTroubleItIs(t *testing.T) {
 			}
 			for i, a := range as {
 				t.Log(ms[i].Incident.String(), a.Actor, a.Confidence, keys(a.Why), keys(a.Against))
+				if c.scope != ScopeAll && (ms[i].Incident.Scope != c.scope || ms[i].Incident.Target == 0) {
+					t.Errorf("scope %d, want %d", ms[i].Incident.Scope, c.scope)
+				}
 				if a.Actor != c.actor {
 					t.Errorf("actor %s, want %s", a.Actor, c.actor)
 				}

@@ -178,7 +178,7 @@ func (d *Detector) sufficient(p *provider, e *evidence, r *ratios) (s Scope, tar
 	}
 	k = argmax(e.sum[:])
 	if e.sum[k] >= h {
-		s, target = e.bound(p)
+		s, target = d.bound(p, e)
 		return s, target, k, true
 	}
 	more := 1 + math.Log(float64(max(len(e.units), 2)))
@@ -221,24 +221,32 @@ func argmax(s []float64) int {
 	return best
 }
 
-// bound tells whether all failures of the excursion share an address or a
-// source while the provider's mail went by others as well.
-func (e *evidence) bound(p *provider) (Scope, ID) {
+// bound tells whether all failures of the excursion share an address, a source
+// or a sender domain that so many would hardly share by chance.
+func (d *Detector) bound(p *provider, e *evidence) (Scope, ID) {
 	first := &e.ring[0]
-	address, source := first.address, first.source
+	address, source, sender := first.address, first.source, first.sender
 	for i := range e.ring {
-		if e.ring[i].address != address {
+		f := &e.ring[i]
+		if f.address != address {
 			address = 0
 		}
-		if e.ring[i].source != source {
+		if f.source != source {
 			source = 0
 		}
+		if f.sender != sender {
+			sender = 0
+		}
 	}
-	if n := p.addresses.count(address); address != 0 && len(p.addresses.ids) > 1 && n*10 < p.trials*7 {
+	chance := func(usual float64) bool { return math.Pow(usual, float64(len(e.ring))) > 0.05 }
+	part := func(u *units, id ID) float64 { return float64(u.count(id)) / float64(max(p.trials, 1)) }
+	switch {
+	case address != 0 && len(p.addresses.ids) > 1 && !chance(part(&p.addresses, address)):
 		return ScopeAddress, address
-	}
-	if n := p.sources.count(source); source != 0 && len(p.sources.ids) > 1 && n*10 < p.trials*7 {
+	case source != 0 && len(p.sources.ids) > 1 && !chance(part(&p.sources, source)):
 		return ScopeSource, source
+	case sender != 0 && e.line.nature().group != groupRoute && !chance(d.tempo.part(p, sender, d.now)):
+		return ScopeSender, sender
 	}
 	return ScopeAll, 0
 }
@@ -255,6 +263,9 @@ func (d *Detector) open(p *provider, e *evidence, r *ratios, s Scope, target ID,
 	case ScopeSource:
 		match = func(f *failure) bool { return f.source == target }
 		part = float64(p.sources.count(target)) / float64(max(p.trials, 1))
+	case ScopeSender:
+		match = func(f *failure) bool { return f.sender == target }
+		part = d.tempo.part(p, target, d.now)
 	}
 	began, n := e.began(r, part, match)
 	before := p.trials - min(uint64(e.count), p.trials)

@@ -34,8 +34,15 @@ type pace struct {
 
 func newTempo() tempo { return tempo{make([]pace, tempoSlots)} }
 
-func (t *tempo) slot(o *Observation) *pace {
-	return &t.slots[mix(uint64(o.Provider)<<32|uint64(o.SenderDomain))%tempoSlots]
+func (t *tempo) slot(o *Observation) *pace { return t.of(o.Provider, o.SenderDomain) }
+
+func (t *tempo) of(provider, sender ID) *pace {
+	return &t.slots[mix(uint64(provider)<<32|uint64(sender))%tempoSlots]
+}
+
+// part is the sender domain's usual share of the provider's mail.
+func (t *tempo) part(p *provider, sender ID, now int64) float64 {
+	return min(1, t.of(p.id, sender).usual()*float64(year)/p.aYear(now))
 }
 
 func (t *tempo) add(o *Observation, now int64) {

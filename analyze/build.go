@@ -12,6 +12,8 @@ func (p *Pile) Report() (*Report, error) {
 	if err := p.settle(); err != nil {
 		return nil, err
 	}
+	// What only reading needs makes room for what counts.
+	p.join, p.known = nil, nil
 	c := newCensus(p)
 	w := newWatch(p)
 	err := p.attempts(func(f *fact) error {

@@ -14,8 +14,8 @@ import (
 type memo struct {
 	engine   *diagnose.Engine
 	verdicts map[uint64]*verdict
-	unknown  map[string]uint64
-	lost     uint64
+	unknown  map[string]*uint64 // templates of what no rule knows, and how often each came
+	lost     uint64             // what came beyond the templates that are kept
 }
 
 // verdict is what a fact keeps of a diagnosis.
@@ -25,17 +25,18 @@ type verdict struct {
 	stage     mail.Stage
 	provider  string
 	permanent bool
+	expired   bool // given up after a time, whatever stands inside
 	advice    string
-	template  string // of a text that no rule knows
+	times     *uint64 // where its template is counted, if no rule knows the text
 }
 
 const (
-	memoSize   = 50_000
+	memoSize   = 30_000 // a verdict and its place take some 170 bytes
 	maxUnknown = 1000
 )
 
 func newMemo(e *diagnose.Engine) *memo {
-	return &memo{engine: e, verdicts: make(map[uint64]*verdict), unknown: make(map[string]uint64)}
+	return &memo{engine: e, verdicts: make(map[uint64]*verdict), unknown: make(map[string]*uint64)}
 }
 
 func (m *memo) diagnose(ev *diagnose.Evidence, id uint32) *verdict {
@@ -49,30 +50,43 @@ func (m *memo) diagnose(ev *diagnose.Evidence, id uint32) *verdict {
 		ev.Text = strings.Clone(ev.Text)
 		d := m.engine.Diagnose(*ev)
 		v = &verdict{class: d.Class, actor: d.Actor, stage: d.Stage, provider: d.Provider, advice: d.Advice,
-			permanent: d.Retry == mail.RetryNever || d.Retry == mail.RetryAfterFix}
+			permanent: d.Retry == mail.RetryNever || d.Retry == mail.RetryAfterFix,
+			expired:   slices.ContainsFunc(d.Chain, func(l mail.Link) bool { return l.Class == mail.Expired })}
 		if d.Class == mail.Unknown && strings.TrimSpace(ev.Text) != "" {
-			v.template = diagnose.Template(ev.Text)
+			if t := diagnose.Template(ev.Text); t != "" {
+				v.times = m.counter(t)
+			}
 		}
 		if len(m.verdicts) >= memoSize {
 			clear(m.verdicts)
 		}
 		m.verdicts[key] = v
 	}
-	if v.template != "" {
-		if _, ok := m.unknown[v.template]; ok || len(m.unknown) < maxUnknown {
-			m.unknown[v.template]++
-		} else {
-			m.lost++
-		}
+	if v.times != nil {
+		*v.times++
 	}
 	return v
+}
+
+// counter gives the place where a template is counted.
+func (m *memo) counter(template string) *uint64 {
+	n := m.unknown[template]
+	switch {
+	case n != nil:
+	case len(m.unknown) < maxUnknown:
+		n = new(uint64)
+		m.unknown[template] = n
+	default:
+		n = &m.lost
+	}
+	return n
 }
 
 // templates lists the texts that no rule knows, the most frequent first.
 func (m *memo) templates() []Unknown {
 	out := make([]Unknown, 0, len(m.unknown))
 	for t, n := range m.unknown {
-		out = append(out, Unknown{t, n})
+		out = append(out, Unknown{t, *n})
 	}
 	slices.SortFunc(out, func(a, b Unknown) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Template, b.Template))

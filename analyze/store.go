@@ -23,10 +23,13 @@ type store struct {
 }
 
 // run is a sorted piece of the temporary file.
-type run struct{ from, to int64 }
+type run struct {
+	from, to int64
+	first    fact
+}
 
-// defaultHeld is how many facts stay in memory: 29 MB.
-const defaultHeld = 400_000
+// defaultHeld is how many facts stay in memory: 14 MB.
+const defaultHeld = 200_000
 
 func newStore(limit int, dir string) *store {
 	if limit <= 0 {
@@ -79,7 +82,7 @@ func (s *store) spill() error {
 		return &SpillError{err}
 	}
 	to := s.end + int64(len(s.held))*factSize
-	s.runs = append(s.runs, run{s.end, to})
+	s.runs = append(s.runs, run{s.end, to, s.held[0]})
 	s.end = to
 	s.held = s.held[:0]
 	return nil
@@ -95,8 +98,8 @@ func (e *SpillError) Unwrap() error { return e.Err }
 
 // each gives every fact in order; the pointer is good during the call only.
 func (s *store) each(visit func(*fact) error) error {
-	s.sort()
 	if len(s.runs) == 0 {
+		s.sort()
 		for i := range s.held {
 			f := s.held[i]
 			if err := visit(&f); err != nil {
@@ -105,23 +108,36 @@ func (s *store) each(visit func(*fact) error) error {
 		}
 		return nil
 	}
-	m := make(merger, 0, len(s.runs)+1)
-	for _, r := range s.runs {
-		c := &cursor{r: bufio.NewReaderSize(io.NewSectionReader(s.file, r.from, r.to-r.from), 48<<10)}
-		if err := c.next(); err != nil {
+	if len(s.held) > 0 { // what counts the facts needs the room
+		if err := s.spill(); err != nil {
 			return err
 		}
-		m = append(m, c)
 	}
-	if len(s.held) > 0 {
-		c := &cursor{rest: s.held}
-		if err := c.next(); err != nil {
-			return err
+	s.held = nil
+	return s.merge(visit)
+}
+
+// merge gives the facts of all runs in order. A log is nearly in order as it is,
+// so that few runs meet: one is opened when its first fact is due.
+func (s *store) merge(visit func(*fact) error) error {
+	runs := slices.Clone(s.runs)
+	slices.SortFunc(runs, func(a, b run) int { return before(&a.first, &b.first) })
+	var m merger
+	var done *cursor // its buffer serves again
+	for len(m) > 0 || len(runs) > 0 {
+		for len(runs) > 0 && (len(m) == 0 || before(&runs[0].first, &m[0].now) <= 0) {
+			c := done
+			if c == nil {
+				c = &cursor{r: bufio.NewReaderSize(nil, 48<<10)}
+			}
+			done = nil
+			c.r.Reset(io.NewSectionReader(s.file, runs[0].from, runs[0].to-runs[0].from))
+			if err := c.next(); err != nil {
+				return err
+			}
+			heap.Push(&m, c)
+			runs = runs[1:]
 		}
-		m = append(m, c)
-	}
-	heap.Init(&m)
-	for len(m) > 0 {
 		c := m[0]
 		f := c.now
 		if err := visit(&f); err != nil {
@@ -130,9 +146,10 @@ func (s *store) each(visit func(*fact) error) error {
 		switch err := c.next(); {
 		case errors.Is(err, io.EOF):
 			heap.Pop(&m)
+			done = c
 		case err != nil:
 			return err
-		default:
+		case len(m) > 1:
 			heap.Fix(&m, 0)
 		}
 	}
@@ -150,28 +167,22 @@ func (s *store) close() {
 
 // cursor reads one run.
 type cursor struct {
-	r    *bufio.Reader
-	rest []fact
-	now  fact
+	r   *bufio.Reader
+	now fact
 }
 
+// next reads the fact that follows; io.EOF after the last.
 func (c *cursor) next() error {
-	if c.r == nil {
-		if len(c.rest) == 0 {
-			return io.EOF
-		}
-		c.now, c.rest = c.rest[0], c.rest[1:]
-		return nil
-	}
-	var b [factSize]byte
-	if _, err := io.ReadFull(c.r, b[:]); err != nil {
-		if errors.Is(err, io.EOF) {
+	b, err := c.r.Peek(factSize)
+	if err != nil {
+		if errors.Is(err, io.EOF) && len(b) == 0 {
 			return io.EOF
 		}
 		return &SpillError{err}
 	}
-	c.now.get(&b)
-	return nil
+	c.now.get((*[factSize]byte)(b))
+	_, err = c.r.Discard(factSize)
+	return err
 }
 
 // merger is a heap of runs, the one with the earliest fact on top.

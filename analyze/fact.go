@@ -30,6 +30,7 @@ type fact struct {
 	grade     uint8
 	format    uint8 // id of the table of formats
 	flags     uint8
+	marks     uint8
 }
 
 // The flags of a fact.
@@ -44,10 +45,18 @@ const (
 	silent    // the text is our own side's
 )
 
+// The marks of a fact: how well it says of which message it tells.
+const (
+	named    = 1 << iota // by its Message-ID
+	unlinked             // by an id that only the service knows which wrote the evidence
+)
+
 // pair is the identity of one message to one recipient: all retries share it.
 func (f *fact) pair() uint64 { return mix(f.message, f.recipient) }
 
 func (f *fact) is(flag uint8) bool { return f.flags&flag != 0 }
+
+func (f *fact) has(mark uint8) bool { return f.marks&mark != 0 }
 
 // The outcomes, as a fact holds them.
 const (
@@ -191,7 +200,7 @@ func (f *fact) put(b *[factSize]byte) {
 	le.PutUint32(b[56:], f.sender)
 	le.PutUint32(b[60:], f.domain)
 	b[64], b[65], b[66], b[67] = f.class, f.outcome, f.stage, f.actor
-	b[68], b[69], b[70], b[71] = f.grade, f.format, f.flags, 0
+	b[68], b[69], b[70], b[71] = f.grade, f.format, f.flags, f.marks
 }
 
 func (f *fact) get(b *[factSize]byte) {
@@ -202,7 +211,7 @@ func (f *fact) get(b *[factSize]byte) {
 		provider: le.Uint32(b[44:]), address: le.Uint32(b[48:]), source: le.Uint32(b[52:]),
 		sender: le.Uint32(b[56:]), domain: le.Uint32(b[60:]),
 		class: b[64], outcome: b[65], stage: b[66], actor: b[67],
-		grade: b[68], format: b[69], flags: b[70],
+		grade: b[68], format: b[69], flags: b[70], marks: b[71],
 	}
 }
 

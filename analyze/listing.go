@@ -100,6 +100,7 @@ func (p *Pile) item(it *queue.Item) error {
 		a.Recipient = "@" + domain // of a listing by next hop: whom it is for is not said
 	}
 	f.message, f.queue = messageOf(a, "")
+	f.marks = marksOf(a, f.grade)
 	p.whose(&f, &v)
 	if it.Reason != "" {
 		p.judge(&f, &v)
@@ -130,7 +131,7 @@ func (p *Pile) waits(f *fact, it *queue.Item, count int64) {
 		}
 	}
 	q.recipients += count
-	if f.queue == 0 {
+	if f.queue == 0 || it.Recipient == "" {
 		q.messages += count
 	} else if !q.ids[f.queue] {
 		q.messages++

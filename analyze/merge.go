@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/postroad/postroad/event"
+	"github.com/postroad/postroad/mail"
 )
 
 const (
@@ -17,6 +18,9 @@ const (
 	// of. It is shorter than the shortest ordinary retry interval (5 minutes).
 	tolerance = 2 * minute
 
+	// nearby is the same where only the recipient tells that two messages are one.
+	nearby = minute
+
 	// maxLate is how many rows of summaries, bounces and listings are held
 	// against the logs; what comes beyond it is counted as it is.
 	maxLate = 1_000_000
@@ -28,7 +32,7 @@ func (p *Pile) settle() error {
 	if len(p.late) == 0 {
 		return nil
 	}
-	l := newLateIndex(p.late)
+	l := newLateIndex(p.late, p.unlinked)
 	if p.primaries > 0 {
 		err := p.attempts(func(f *fact) error {
 			if !f.is(session) {
@@ -56,20 +60,27 @@ func (p *Pile) settle() error {
 // lateIndex finds late facts by message and recipient.
 type lateIndex struct {
 	facts []fact
-	first map[uint64]int32 // pair, or queue id and recipient
+	first map[uint64]int32 // pair, queue id and recipient, or recipient
 	next  []int32
 	nextQ []int32
+	nextR []int32 // by recipient; empty where every attempt can be found by its message
 	taken []bool
 }
 
-func newLateIndex(facts []fact) *lateIndex {
+func newLateIndex(facts []fact, unlinked bool) *lateIndex {
 	l := &lateIndex{facts: facts, first: make(map[uint64]int32, len(facts)),
 		next: make([]int32, len(facts)), nextQ: make([]int32, len(facts)), taken: make([]bool, len(facts))}
+	if unlinked {
+		l.nextR = make([]int32, len(facts))
+	}
 	for i := range facts {
 		f := &facts[i]
 		l.next[i] = l.chain(f.pair(), i)
 		if f.queue != 0 {
 			l.nextQ[i] = l.chain(queuePair(f), i)
+		}
+		if unlinked {
+			l.nextR[i] = l.chain(recipientKey(f), i)
 		}
 	}
 	return l
@@ -77,6 +88,20 @@ func newLateIndex(facts []fact) *lateIndex {
 
 // queuePair is the identity of a queue file and one of its recipients.
 func queuePair(f *fact) uint64 { return mix(f.queue, f.recipient+1) }
+
+// recipientKey is where the attempts to one recipient are found.
+func recipientKey(f *fact) uint64 { return mix(f.recipient, 2) }
+
+// marksOf says how well the evidence names its message.
+func marksOf(a *event.Attempt, grade uint8) uint8 {
+	switch {
+	case a.MessageID != "":
+		return named
+	case grade == uint8(event.GradeDetail) || grade == uint8(event.GradeLog) && a.QueueID == "":
+		return unlinked
+	}
+	return 0
+}
 
 // chain puts i in front of the facts of one key; indices are kept plus 1.
 func (l *lateIndex) chain(key uint64, i int) int32 {
@@ -95,6 +120,24 @@ func (p *Pile) absorb(l *lateIndex, f *fact) {
 			p.take(l, int(i-1), f)
 		}
 	}
+	if f.has(unlinked) && l.nextR != nil {
+		for i := l.first[recipientKey(f)]; i != 0; i = l.nextR[i-1] {
+			if closeBy(f, &l.facts[i-1]) {
+				p.take(l, int(i-1), f)
+			}
+		}
+	}
+}
+
+// closeBy reports whether two pieces of evidence of one recipient are so close in
+// time that they tell of one attempt, though one of them does not say of which
+// message it tells.
+func closeBy(f, late *fact) bool {
+	gap := f.at - late.at
+	if late.is(weak) {
+		return gap > -nearby && gap < 10*nearby // the attempt comes after the message
+	}
+	return gap > -nearby && gap < nearby
 }
 
 func (p *Pile) take(l *lateIndex, i int, f *fact) {
@@ -181,7 +224,7 @@ func (p *Pile) attempts(visit func(*fact) error) error {
 	if !p.overlapping() {
 		return p.store.each(p.unrepeated(visit))
 	}
-	w := window{visit: visit, at: make(map[uint64]int)}
+	w := window{visit: visit, at: make(map[uint64]int), unlinked: p.unlinked}
 	if err := p.store.each(p.unrepeated(w.add)); err != nil {
 		return err
 	}
@@ -225,7 +268,10 @@ type window struct {
 	gone  []bool
 	head  int
 	base  int            // number of held[0] since the begin
-	at    map[uint64]int // pair -> number of its latest fact
+	at    map[uint64]int // pair, queue id and recipient, recipient -> number of its latest fact
+	keys  [3]uint64
+
+	unlinked bool
 }
 
 func (w *window) add(f *fact) error {
@@ -236,31 +282,66 @@ func (w *window) add(f *fact) error {
 		w.push(f)
 		return nil
 	}
-	key := f.pair()
-	n, ok := w.at[key]
-	if !ok || n < w.base+w.head {
-		w.at[key] = w.base + len(w.held)
-		w.push(f)
+	keys := w.keysOf(f)
+	for _, key := range keys {
+		n, ok := w.at[key]
+		if !ok || n < w.base+w.head || w.gone[n-w.base] {
+			continue
+		}
+		g := &w.held[n-w.base]
+		if !twice(g, f) || key == recipientKey(f) && (g.has(unlinked) == f.has(unlinked) || !closeBy(f, g)) {
+			continue
+		}
+		// The nearer evidence is the fact; of equals the one that names its
+		// message, else the first.
+		if f.grade > g.grade || f.grade == g.grade && f.has(named) && !g.has(named) {
+			w.gone[n-w.base] = true
+			other := *g
+			w.hold(f, keys)
+			learn(&w.held[len(w.held)-1], &other)
+			return nil
+		}
+		learn(g, f)
+		for _, key := range keys {
+			w.at[key] = n
+		}
 		return nil
 	}
-	g := &w.held[n-w.base]
-	if !twice(g, f) {
-		w.at[key] = w.base + len(w.held)
-		w.push(f)
-		return nil
-	}
-	// The nearer evidence is the fact; of equals the first.
-	if f.grade > g.grade {
-		w.gone[n-w.base] = true
-		w.at[key] = w.base + len(w.held)
-		w.push(f)
-		g = &w.held[n-w.base]
-		f = &w.held[len(w.held)-1]
-		f.flags |= g.flags & final
-		return nil
-	}
-	g.flags |= f.flags & final
+	w.hold(f, keys)
 	return nil
+}
+
+// keysOf gives the keys by which another piece of evidence about the attempt is
+// found. They are good until the next call.
+func (w *window) keysOf(f *fact) []uint64 {
+	keys := append(w.keys[:0], f.pair())
+	if f.queue != 0 {
+		keys = append(keys, queuePair(f))
+	}
+	if w.unlinked {
+		keys = append(keys, recipientKey(f))
+	}
+	return keys
+}
+
+func (w *window) hold(f *fact, keys []uint64) {
+	for _, key := range keys {
+		w.at[key] = w.base + len(w.held)
+	}
+	w.push(f)
+}
+
+// learn gives the fact what the other piece of evidence about the same attempt
+// knows better.
+func learn(f, other *fact) {
+	f.flags |= other.flags & (final | expired)
+	if other.has(named) && !f.has(named) {
+		f.message = other.message
+		f.marks = named
+	}
+	if classOf(f.class) == mail.Unknown && other.class != 0 {
+		f.class, f.actor, f.stage = other.class, other.actor, other.stage
+	}
 }
 
 // twice reports whether two facts of one message and recipient, close in time,
@@ -294,8 +375,10 @@ func (w *window) flush(until int64) error {
 				return err
 			}
 		}
-		if n, ok := w.at[f.pair()]; ok && n == w.base+w.head {
-			delete(w.at, f.pair())
+		for _, key := range w.keysOf(&f) {
+			if n, ok := w.at[key]; ok && n == w.base+w.head {
+				delete(w.at, key)
+			}
 		}
 		w.head++
 	}

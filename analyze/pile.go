@@ -63,9 +63,10 @@ type Pile struct {
 	skips     *skips
 	bounces   bounce.Options
 
-	covered span      // by the stream that is being read
-	dated   time.Time // its file's time
-	failed  error     // the temporary file
+	covered span                 // by the stream that is being read
+	dated   time.Time            // its file's time
+	failed  error                // the temporary file
+	heads   map[uint64]time.Time // the file's time by the text that it begins with
 
 	events      int64
 	facts       int64
@@ -74,6 +75,7 @@ type Pile struct {
 	complaints  int64
 	deliveries  int64 // facts that tell of one
 	primaries   int64
+	unlinked    bool // some facts do not say of which message they tell
 	from, to    int64
 	attached    []dossier.Attachment
 	closed      map[uint64]bool // messages that a bounce or a summary says are over
@@ -236,6 +238,7 @@ func (p *Pile) attempt(v *evidence) error {
 		sender:    p.domains.id(lower(a.SenderDomain)),
 	}
 	f.message, f.queue = messageOf(a, v.origin.Host)
+	f.marks = marksOf(a, f.grade)
 	if a.Final {
 		f.flags |= final
 	}
@@ -364,6 +367,9 @@ func (p *Pile) judge(f *fact, v *evidence) {
 	if f.stage == 0 {
 		f.stage = p.stages[verdict.stage]
 	}
+	if verdict.expired && f.is(final) {
+		f.flags |= expired
+	}
 	if verdict.provider != "" && (f.provider <= others || p.loose[f.provider] && !f.is(hosted)) {
 		// No host is named and the domain is nobody's that is known, but only one
 		// provider writes this text.
@@ -401,6 +407,7 @@ func (p *Pile) keep(f *fact, v *evidence) error {
 		return nil
 	}
 	p.primaries++
+	p.unlinked = p.unlinked || f.has(unlinked)
 	p.covered.from, p.covered.to = min(p.covered.from, f.at), max(p.covered.to, f.at)
 	return p.store.add(*f)
 }
@@ -421,6 +428,7 @@ func (p *Pile) bounce(e *event.Event, b *event.Bounce) error {
 	v := evidence{at: b.LastAttempt, origin: e.Origin, attempt: a, text: b.Diagnostic,
 		id: func() string { return e.ID }, mark: hash(0, e.ID)}
 	v.origin.Grade = event.GradeReport
+	v.origin.Format = writer(b, v.origin.Format)
 	v.status, _, _ = mail.ParseEnhanced(b.Status)
 	if v.at.IsZero() {
 		v.at, v.flags = e.Time, weak

@@ -51,6 +51,7 @@ func (p *Pile) read(s *source.Stream) error {
 		return nil
 	}
 	p.covered = span{1<<63 - 1, -1 << 63}
+	s.Modified = p.sameTime(s, head)
 	p.dated = s.Modified
 	before := p.events
 	err := p.dispatch(s, head, skip)
@@ -61,6 +62,29 @@ func (p *Pile) read(s *source.Stream) error {
 		p.inputs++
 	}
 	return err
+}
+
+// sameTime gives the time of a file, for a copy of one that was read that of the
+// first: the year of its stamps is told from it, and a copy is no second year.
+func (p *Pile) sameTime(s *source.Stream, head []byte) time.Time {
+	size := s.Size
+	if len(head) < source.PeekSize {
+		size = int64(len(head)) // all of it, packed or not
+	}
+	if size < 0 {
+		return s.Modified
+	}
+	key := mix(hash(6, head), uint64(size))
+	if t, ok := p.heads[key]; ok {
+		return t
+	}
+	if p.heads == nil {
+		p.heads = make(map[uint64]time.Time)
+	}
+	if len(p.heads) < maxLate {
+		p.heads[key] = s.Modified
+	}
+	return s.Modified
 }
 
 func (p *Pile) dispatch(s *source.Stream, head []byte, skip func(int64, event.Skip)) error {

@@ -97,7 +97,9 @@ func (c *census) add(f *fact) {
 	switch {
 	case f.outcome == delivered:
 		t.delivered++
-		p.deliveries++
+		if !p.ownSide(f) {
+			p.deliveries++
+		}
 		t.lastOut = max(t.lastOut, f.at)
 		t.delay(f)
 	case f.is(expired):

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/postroad/postroad/dossier"
+	"github.com/postroad/postroad/event"
 	"github.com/postroad/postroad/explain"
 	"github.com/postroad/postroad/lang"
 	"github.com/postroad/postroad/mail"
@@ -116,4 +117,16 @@ func (p *Pile) platform() string {
 		}
 	}
 	return found
+}
+
+// writer gives the format of a bounce that the mail service of its owner wrote
+// about a server elsewhere: it has seen the attempts, no server of the owner's
+// has. What such a service writes of its own mailboxes, anyone may get.
+func writer(b *event.Bounce, format string) string {
+	const online = ".prod.outlook.com"
+	host, remote := lower(b.ReportingHost), lower(b.RemoteHost)
+	if strings.HasSuffix(host, online) && remote != "" && !strings.HasSuffix(remote, ".outlook.com") {
+		return "exchange-online-bounce"
+	}
+	return format
 }

@@ -49,6 +49,9 @@ func newWatch(p *Pile) *watcher {
 // watch gives one fact to the detector. What is delivered on our own side is
 // not watched: no provider has a part in it.
 func (w *watcher) watch(f *fact) {
+	if w.p.ownSide(f) {
+		return
+	}
 	f.observe(&w.o)
 	w.detector.Observe(&w.o)
 }
@@ -69,7 +72,7 @@ func (w *watcher) end() {
 
 // measure is the second pass.
 func (w *watcher) measure(f *fact) error {
-	if len(w.found) == 0 {
+	if len(w.found) == 0 || w.p.ownSide(f) {
 		return nil
 	}
 	f.observe(&w.o)

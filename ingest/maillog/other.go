@@ -26,7 +26,10 @@ func parseSendmail(l *Line, s string) bool {
 	a := l.begin()
 	a.QueueID = id
 	text := s[stat+len(", stat="):]
-	fields := s[:stat]
+	fields, reply := s[:stat], ""
+	if i := strings.Index(fields, ", reply="); i >= 0 { // since 8.16; the text may hold anything
+		fields, reply = fields[:i], fields[i+len(", reply="):]
+	}
 	for fields != "" {
 		eq := strings.IndexByte(fields, '=')
 		if eq <= 0 {
@@ -72,6 +75,10 @@ func parseSendmail(l *Line, s string) bool {
 	}
 	l.Attempt, l.Kind, l.Origin.Format = a, KindDelivery, FormatSendmail
 	sendmailStat(l, text)
+	if reply != "" && a.Outcome != mail.Delivered {
+		l.Diagnostic = reply
+		_, _, a.Spoke = mail.ParseCode(reply)
+	}
 	return true
 }
 

@@ -194,6 +194,10 @@ func Sniff(head []byte) bool {
 // isLogLine tells a line of a mail log, or of another program's in the same form.
 func isLogLine(s string, cal *calendar) bool {
 	if s[0] == '{' {
+		// Most entries of the journal tell of no delivery, as most lines of a log.
+		if rec, ok := readRecord(s); ok && rec.Message != "" && rec.Realtime != "" {
+			return true
+		}
 		_, ok := parseJSON(s, cal.cut)
 		return ok
 	}

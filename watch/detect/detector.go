@@ -23,9 +23,10 @@ type Detector struct {
 	hand      int
 	recent    *provider // the last one looked up
 
-	seen      seen
-	tempo     tempo
-	delivered uint64 // anything delivered to anyone
+	seen       seen
+	tempo      tempo
+	remembered int    // failures that excursions may hold
+	delivered  uint64 // anything delivered to anyone
 
 	incidents []*track
 	live      []*track // with an open incident

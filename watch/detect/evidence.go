@@ -3,8 +3,6 @@ package detect
 import (
 	"math"
 	"slices"
-
-	"github.com/postroad/postroad/mail"
 )
 
 const (
@@ -22,19 +20,21 @@ const (
 	suspicion  = 5 * day  // half-life of evidence: what comes slower is not one trouble
 	tailMemory = 90 * day // half-life of what is known of ordinary clumps
 	falseYear  = 0.05     // false alarms a year that one line of one provider may raise
-	ringSize   = 96       // failures of an excursion that are remembered
+	ringSize   = 64       // failures of an excursion that are remembered
+	ringTight  = 16       // ... where very many excursions are open
+	ringsAll   = 1 << 19  // remembered failures, of all, from which it is tight
 )
 
 // failure is one failed message of an excursion.
 type failure struct {
 	time      int64
 	trial     uint64 // the provider's count of messages at that time
-	weight    float64
 	recipient uint64
+	weight    float32
 	sender    ID
 	address   ID
 	source    ID
-	class     mail.Class
+	class     uint8 // of mail.Classes, from 1
 	suspended bool
 }
 
@@ -207,22 +207,22 @@ func (e *evidence) threshold(r *ratios, now int64, aYear float64) float64 {
 	return max(plain, learned, 9) + n.extra
 }
 
-// add counts one failed message.
-func (e *evidence) add(r *ratios, f failure) {
+// add counts one failed message. The last few are remembered, at most so many.
+func (e *evidence) add(r *ratios, f failure, most int) {
 	for k := range e.sum {
-		e.sum[k] += f.weight * r.fail[k]
+		e.sum[k] += float64(f.weight) * r.fail[k]
 	}
 	e.peak = max(e.peak, slices.Max(e.sum[:]))
-	e.held += f.weight
+	e.held += float64(f.weight)
 	if f.suspended {
-		e.lent += f.weight
+		e.lent += float64(f.weight)
 	} else {
-		e.own += f.weight
+		e.own += float64(f.weight)
 	}
 	e.count++
-	if len(e.ring) == ringSize {
+	if n := len(e.ring); n >= most {
 		copy(e.ring, e.ring[1:])
-		e.ring = e.ring[:ringSize-1]
+		e.ring = e.ring[:n-1]
 	}
 	e.ring = append(e.ring, f)
 }
@@ -268,7 +268,7 @@ func (e *evidence) began(r *ratios, part float64, match func(*failure) bool) (ti
 		next = f.trial
 		n++
 		for k := range sums {
-			sums[k] += f.weight*r.fail[k] - between*r.win[k]
+			sums[k] += float64(f.weight)*r.fail[k] - between*r.win[k]
 			if sums[k] > best {
 				best, time, failures = sums[k], f.time, n
 			}

@@ -229,6 +229,27 @@ func TestMillionProviders(t *testing.T) {
 	runtime.KeepAlive(d)
 }
 
+// TestManyDeadProviders holds the memory where tens of thousands never work.
+func TestManyDeadProviders(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	d := New(Options{})
+	for i := range 1_000_000 {
+		o := Observation{Time: simStart + int64(i)*second/10, Message: mix(uint64(i)), Recipient: mix(uint64(i)), Provider: ID(i%25_000 + 1), Address: ID(i % 50_000), Outcome: mail.Permanent, Class: mail.DNS}
+		d.Observe(&o)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if mb := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) >> 20; mb > 160 {
+		t.Errorf("%d MB are held", mb)
+	}
+	runtime.KeepAlive(d)
+}
+
 func TestHealthyPathDoesNotAllocate(t *testing.T) {
 	d, stream := healthy()
 	now, i := d.now, 0

@@ -144,6 +144,11 @@ func (d *Detector) shrink() {
 		}
 		d.remember(p.id, tiny{p.trials, p.delivered, p.first, p.last})
 		delete(d.providers, p.id)
+		for _, e := range p.lines {
+			if e != nil {
+				d.remembered -= cap(e.ring)
+			}
+		}
 		last := len(d.ring) - 1
 		d.ring[d.hand] = d.ring[last]
 		d.ring[last] = nil

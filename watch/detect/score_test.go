@@ -126,6 +126,11 @@ func (l *life) judge(p *planted, alarms []alarm) *score {
 				s.recovery = append(s.recovery, a.ended-t.until)
 			}
 		}
+		if !found && slices.ContainsFunc(alarms, func(a alarm) bool {
+			return a.provider == t.provider && akin(a.class, t) && a.detected < t.from && (a.ended == 0 || a.ended > t.from)
+		}) {
+			continue // the one before is still open: it has not healed for long enough
+		}
 		if !found {
 			s.lost[t.name]++
 			s.missed = append(s.missed, fmt.Sprintf("%s(%d of %d)", t.name, len(p.times[i]), t.provider))

@@ -78,8 +78,9 @@ func (t *track) report() Incident {
 
 // weigh adds one failed message to the evidence and opens an incident where it suffices.
 func (d *Detector) weigh(p *provider, l line, o *Observation, weight float64) {
-	f := failure{time: min(o.Time, d.now), trial: p.trials, weight: weight, recipient: o.Recipient,
-		sender: o.SenderDomain, address: o.Address, source: o.Source, class: o.Class, suspended: o.Suspended}
+	f := failure{time: min(o.Time, d.now), trial: p.trials, weight: float32(weight), recipient: o.Recipient,
+		sender: o.SenderDomain, address: o.Address, source: o.Source, suspended: o.Suspended,
+		class: uint8(1 + slices.Index(mail.Classes[:], o.Class))} //nolint:gosec // there are 21 classes
 	if f.recipient == 0 {
 		f.recipient = o.Message
 	}
@@ -108,10 +109,15 @@ func (d *Detector) weighLine(p *provider, l line, o *Observation, f failure) boo
 	e.age(&r, d.now, p.trials-1)
 	r = e.ratios(young)
 	e.at = p.trials
-	e.add(&r, f)
+	most, held := ringSize, cap(e.ring)
+	if d.remembered > ringsAll {
+		most = ringTight
+	}
+	e.add(&r, f, most)
+	d.remembered += cap(e.ring) - held
 	e.letter = o.Mail
-	d.weighUnit(e, &r, ScopeAddress, o.Address, &p.addresses, f.weight)
-	d.weighUnit(e, &r, ScopeSource, o.Source, &p.sources, f.weight)
+	d.weighUnit(e, &r, ScopeAddress, o.Address, &p.addresses, float64(f.weight))
+	d.weighUnit(e, &r, ScopeSource, o.Source, &p.sources, float64(f.weight))
 	scope, target, k, ok := d.sufficient(p, e, &r)
 	switch {
 	case ok:
@@ -159,13 +165,12 @@ func (d *Detector) sufficient(p *provider, e *evidence, r *ratios) (s Scope, tar
 		return
 	}
 	h := e.threshold(r, d.now, p.aYear(d.now))
-	hosts := e.recipients()
 	if p.delivered < 5 { // nothing to compare with: different recipients must agree
 		need := 3.5 + 8*min(1, float64(d.delivered)/50)
 		if e.line == lineDNS || e.line == lineRecipient {
 			need += 4
 		}
-		if d.agree(e) < need {
+		if float64(e.count) < need || d.agree(e) < need {
 			return
 		}
 		return ScopeAll, 0, grid - 1, true
@@ -173,11 +178,9 @@ func (d *Detector) sufficient(p *provider, e *evidence, r *ratios) (s Scope, tar
 	if p.trials < 100 {
 		h += 2
 	}
-	if hosts < n.hosts {
-		return
-	}
+	hosts := func() bool { return e.recipients() >= n.hosts }
 	k = argmax(e.sum[:])
-	if e.sum[k] >= h {
+	if e.sum[k] >= h && hosts() {
 		s, target = d.bound(p, e)
 		return s, target, k, true
 	}
@@ -187,7 +190,7 @@ func (d *Detector) sufficient(p *provider, e *evidence, r *ratios) (s Scope, tar
 		if x.count < int64(n.messages)+1 {
 			continue
 		}
-		if k = argmax(x.sum[:]); x.sum[k] >= h+more {
+		if k = argmax(x.sum[:]); x.sum[k] >= h+more && hosts() {
 			return x.scope, x.id, k, true
 		}
 	}
@@ -202,7 +205,7 @@ func (d *Detector) agree(e *evidence) float64 {
 		if e.knows(f.recipient, i) {
 			continue
 		}
-		w := min(1, 2*f.weight)
+		w := min(1, 2*float64(f.weight))
 		if i > 0 && d.delivered > 50 && f.sender == e.ring[i-1].sender && f.time-e.ring[i-1].time < 10*minute {
 			w *= 0.15 // one burst that met a closed door
 		}
@@ -306,7 +309,11 @@ func (d *Detector) open(p *provider, e *evidence, r *ratios, s Scope, target ID,
 	t.gap = float64(d.now-began) / float64(max(n-1, 1))
 	t.Failed += n
 	for _, f := range e.ring[len(e.ring)-min(int(n), len(e.ring)):] {
-		t.classes[f.class]++
+		if f.class > 0 {
+			t.classes[mail.Classes[f.class-1]]++
+		} else {
+			t.classes[mail.Unknown]++
+		}
 	}
 	t.judge()
 	p.open[g] = t

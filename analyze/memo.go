@@ -95,28 +95,22 @@ func (m *memo) templates() []Unknown {
 }
 
 // shape hashes a text without what differs from message to message and decides
-// nothing: addresses of hosts and mailboxes, and long words with digits in
-// them, which are queue ids and session names. Short words stay, codes
-// and the tokens of providers among them.
+// nothing: addresses of hosts and mailboxes, hosts that stand before their
+// address, and long words with digits in them, which are queue ids and session
+// names. Short words stay, codes and the tokens of providers among them.
 func shape(s string) uint64 {
 	h := uint64(len("shape"))
 	for i := 0; i < len(s); {
 		c := s[i]
-		if !wordByte(c) {
+		if letters[c] == 0 {
 			h = (h ^ uint64(c)) * mulA
 			i++
 			continue
 		}
-		from, digits, dots, colons := i, 0, 0, 0
-		for i < len(s) && wordByte(s[i]) {
-			switch c := s[i]; {
-			case '0' <= c && c <= '9':
-				digits++
-			case c == '.':
-				dots++
-			case c == ':':
-				colons++
-			}
+		from := i
+		var of [inWord + 1]int
+		for i < len(s) && letters[s[i]] != 0 {
+			of[letters[s[i]]]++
 			i++
 		}
 		word := s[from:i]
@@ -124,9 +118,13 @@ func shape(s string) uint64 {
 			h = (h ^ 'a') * mulB
 			continue
 		}
+		if of[inDot] > 0 && i+1 < len(s) && s[i] == '[' && letters[s[i+1]] == inDigit {
+			h = (h ^ 'h') * mulB
+			continue
+		}
 		// A dotted quad has three dots, a clock and an IPv6 address two colons or
 		// more; an enhanced code has two dots and is short.
-		if digits >= 4 && (len(word) >= 12 || dots >= 3 || colons >= 2 || digits == len(word) && digits >= 6) {
+		if digits := of[inDigit]; digits >= 4 && (len(word) >= 12 || of[inDot] >= 3 || of[inColon] >= 2 || digits == len(word) && digits >= 6) {
 			h = (h ^ 'w') * mulB
 			continue
 		}
@@ -135,7 +133,25 @@ func shape(s string) uint64 {
 	return h
 }
 
-func wordByte(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-		c == '.' || c == '-' || c == '_' || c == ':' || c == '='
-}
+// The bytes that words are made of; 0 is none of them.
+const (
+	inLetter = iota + 1
+	inDigit
+	inDot
+	inColon
+	inWord
+)
+
+var letters = func() (t [256]uint8) {
+	for c := range t {
+		switch {
+		case 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z':
+			t[c] = inLetter
+		case '0' <= c && c <= '9':
+			t[c] = inDigit
+		}
+	}
+	t['.'], t[':'] = inDot, inColon
+	t['-'], t['_'], t['='] = inWord, inWord, inWord
+	return t
+}()

@@ -14,6 +14,7 @@ func TestShape(t *testing.T) {
 		{"550 5.1.1 <anna@example.com>: user unknown", "550 5.1.1 <bob.b-99@example.com>: user unknown"},
 		{"452 4.2.2 over quota. a640c23a62f3a-b9d8f5si1234567890.78 - gsmtp", "452 4.2.2 over quota. d9443c01a7336-2345ffsi9876543210.11 - gsmtp"},
 		{"451 4.7.650 [DB5EUR01FT051.eop-EUR01.prod.protection.outlook.com 2024-01-22T09:10:11.123Z 08DC1A]", "451 4.7.650 [AM6EUR05FT066.eop-EUR01.prod.protection.outlook.com 2024-01-22T09:11:12.999Z 08DC1A]"},
+		{"host mx.firm1.example[192.0.2.1] said: 450 4.2.0 try later", "host in-7.other.example[198.51.100.9] said: 450 4.2.0 try later"},
 	}
 	for _, c := range same {
 		if shape(c[0]) != shape(c[1]) {
@@ -28,6 +29,7 @@ func TestShape(t *testing.T) {
 		{"550 IB607", "550 IB116"},
 		{"554 LPN007_405", "554 LPN007_510"},
 		{"421 a", "521 a"},
+		{"450 see one.example [a]", "450 see two.example [a]"},
 	}
 	for _, c := range differ {
 		if shape(c[0]) == shape(c[1]) {

@@ -1,6 +1,7 @@
 package analyze
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -30,6 +31,7 @@ type watcher struct {
 	sparked  map[uint32]*[sparkParts]share
 	of       map[uint32][]int // provider -> incidents
 	since    []afterwards
+	dropped  int // incidents that were not measured, the smallest
 }
 
 // share counts attempts that delivered.
@@ -40,10 +42,24 @@ type afterwards struct {
 	seen map[uint64]bool // message -> delivered
 }
 
-const maxAfter = 100_000 // messages after an end that are told apart
+// The bounds of what is counted of incidents. A report shows MaxList of them; the
+// rest of those that are measured are there for the comparison.
+const (
+	maxMeasured = 4 * MaxList
+	maxDistinct = 600_000 // messages, and recipients, of all incidents that are told apart
+	maxAfter    = 300_000 // messages after the ends of all
+	leastOfOne  = 1000    // of one of many incidents
+	mostOfOne   = 100_000
+
+	watchedFully = 8000    // providers
+	remembered   = 600_000 // failed messages, so that a retry is told from a message of its own
+)
+
+// bound divides what may be kept for all among n.
+func bound(all, n int) int { return min(max(all/max(n, 1), leastOfOne), mostOfOne) }
 
 func newWatch(p *Pile) *watcher {
-	return &watcher{p: p, detector: detect.New(detect.Options{}), of: make(map[uint32][]int)}
+	return &watcher{p: p, detector: detect.New(detect.Options{Providers: watchedFully, Messages: remembered}), of: make(map[uint32][]int)}
 }
 
 // watch gives one fact to the detector. What is delivered on our own side is
@@ -60,7 +76,12 @@ func (w *watcher) watch(f *fact) {
 func (w *watcher) end() {
 	w.detector.Advance(w.p.to)
 	w.found = w.detector.Incidents()
-	w.counts = detect.NewMeasure(w.found, detect.MeasureOptions{})
+	w.dropped = w.detector.Dropped()
+	w.detector = nil // it makes room for the second pass
+	if n := len(w.found) - maxMeasured; n > 0 {
+		w.found, w.dropped = largest(w.found, maxMeasured), w.dropped+n
+	}
+	w.counts = detect.NewMeasure(w.found, detect.MeasureOptions{Distinct: bound(maxDistinct, len(w.found))})
 	w.sparked = make(map[uint32]*[sparkParts]share)
 	w.since = make([]afterwards, len(w.found))
 	for i := range w.found {
@@ -68,6 +89,24 @@ func (w *watcher) end() {
 		w.sparked[id] = new([sparkParts]share)
 		w.of[id] = append(w.of[id], i)
 	}
+}
+
+// largest gives the n incidents that a report puts first: those that last, and
+// those with the most failed messages. They stay in the order of detection.
+func largest(all []detect.Incident, n int) []detect.Incident {
+	by := slices.Clone(all)
+	slices.SortStableFunc(by, func(a, b detect.Incident) int {
+		if a.Open() != b.Open() {
+			if a.Open() {
+				return -1
+			}
+			return 1
+		}
+		return order(b.Failed, a.Failed)
+	})
+	by = by[:n:n]
+	slices.SortFunc(by, func(a, b detect.Incident) int { return cmp.Compare(a.Number, b.Number) })
+	return by
 }
 
 // measure is the second pass.
@@ -95,7 +134,7 @@ func (w *watcher) measure(f *fact) error {
 			if a.seen == nil {
 				a.seen = make(map[uint64]bool)
 			}
-			if pair := f.pair(); len(a.seen) < maxAfter || a.seen[pair] {
+			if pair := f.pair(); len(a.seen) < bound(maxAfter, len(w.found)) || a.seen[pair] {
 				a.seen[pair] = a.seen[pair] || f.outcome == delivered
 			}
 		}
@@ -147,6 +186,7 @@ func (w *watcher) incidents(c *census) (list []Incident, more int) {
 	})
 	atOnce(list, 2*time.Hour)
 	list, more = capped(list)
+	more += w.dropped
 	for i := range list {
 		in := &list[i]
 		in.Summary = summary(w.p.Texts, in, w.p.Zone)

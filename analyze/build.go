@@ -50,6 +50,17 @@ func (p *Pile) Report() (*Report, error) {
 	return r, nil
 }
 
+// Stuck reports whether a queue listing shows mail that does not go out: it may
+// be all that is known of the trouble, and holds no attempts then.
+func (r *Report) Stuck() bool {
+	for i := range r.Queue {
+		if r.Queue[i].Stagnates && r.Queue[i].Source == fromListing {
+			return true
+		}
+	}
+	return false
+}
+
 // Unreadable reports whether nothing of what was named could be read.
 func (r *Report) Unreadable() bool {
 	if r.Events > 0 || r.Inputs > 0 {

@@ -3,6 +3,7 @@ package analyze
 import (
 	"encoding/binary"
 	"math/bits"
+	"time"
 
 	"github.com/postroad/postroad/event"
 	"github.com/postroad/postroad/mail"
@@ -48,7 +49,7 @@ const (
 // The marks of a fact: how well it says of which message it tells.
 const (
 	named    = 1 << iota // by its Message-ID
-	unlinked             // by an id that only the service knows which wrote the evidence
+	unlinked             // by an id that only the system knows which wrote the evidence
 )
 
 // pair is the identity of one message to one recipient: all retries share it.
@@ -132,7 +133,7 @@ func (f *fact) observe(o *detect.Observation) {
 		Stage:           stageOf(f.stage),
 		Delay:           int64(f.delay) * 1e6,
 		Actor:           actorOf(f.actor),
-		Final:           f.is(final),
+		Final:           f.is(final) || f.is(queued) && f.delay > uint32(stale/time.Millisecond), // its retries failed too
 		Suspended:       f.is(suspended),
 		Session:         f.is(session),
 		Summary:         f.is(weak),

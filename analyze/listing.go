@@ -29,6 +29,9 @@ type listed struct {
 // MTA has tried at least twice (RFC 5321 section 4.5.4.1).
 const stale = time.Hour
 
+// fromListing is the source of a queue of the report that a listing gives.
+const fromListing = "listing"
+
 // formatQueue is the format of a fact that a listing tells of.
 const formatQueue = "queue-listing"
 
@@ -40,12 +43,13 @@ func (p *Pile) listing(s *source.Stream, skip func(int64, event.Skip)) error {
 		now = p.Now
 	}
 	p.listings++
+	before := len(p.late)
 	o := queue.Options{Zone: p.Zone, Modified: s.Modified, Now: p.Now, Skip: skip}
 	err := queue.Read(s, o, func(it queue.Item) error {
 		p.events++
 		return p.item(&it)
 	})
-	p.grow(now.UnixNano())
+	p.grow(now.UnixNano(), before)
 	return err
 }
 
@@ -53,16 +57,20 @@ func (p *Pile) listing(s *source.Stream, skip func(int64, event.Skip)) error {
 // and Exim, with a day to spare.
 const queueLife = 6 * 24 * time.Hour
 
-// grow counts what has waited for long at the time of a listing. A listing does
+// grow counts what has waited for long at the time of a listing, and tells the
+// facts of it, those from first on, for how long they have. A listing does
 // not say when it was made: it is the file's time, unless that is further from
 // the newest message than mail stays in a queue; then the file is a copy.
-func (p *Pile) grow(now int64) {
+func (p *Pile) grow(now int64, first int) {
+	for i := first; i < len(p.late); i++ {
+		f := &p.late[i]
+		if at := p.queue[f.provider].asOf(now); f.is(queued) && at > f.at {
+			f.delay = millis(time.Duration(at - f.at))
+		}
+	}
 	for i := range p.queue {
 		q := &p.queue[i]
-		at := now
-		if at-q.newest > int64(queueLife) {
-			at = q.newest
-		}
+		at := q.asOf(now)
 		for _, arrived := range q.ages {
 			if at-arrived > int64(stale) {
 				q.old++
@@ -70,6 +78,14 @@ func (p *Pile) grow(now int64) {
 		}
 		q.ages = nil
 	}
+}
+
+// asOf gives the time of a listing whose file is of the time now.
+func (q *listed) asOf(now int64) int64 {
+	if now-q.newest > int64(queueLife) {
+		return q.newest
+	}
+	return now
 }
 
 func (p *Pile) item(it *queue.Item) error {
@@ -139,16 +155,19 @@ func (p *Pile) waits(f *fact, it *queue.Item, count int64) {
 			q.ids[f.queue] = true
 		}
 	}
-	if it.Reason != "" {
+	tried := it.Reason != "" || it.Retrying
+	if tried {
 		q.deferred += count
+	}
+	if it.Reason != "" {
 		q.classes[classOf(f.class)] += count
 	}
 	if f.domain > others {
 		q.domains[f.domain] += count
 	}
 	if it.Arrived.IsZero() {
-		if it.Reason != "" {
-			q.old += count // counted by queue: what has an error was tried before
+		if tried {
+			q.old += count // counted by queue: what has failed was tried before
 		}
 		return
 	}
@@ -165,7 +184,8 @@ func (p *Pile) waits(f *fact, it *queue.Item, count int64) {
 // stuck reports whether a queue stagnates: a few messages wait, and most of
 // them have been tried and have been there for long.
 func (q *listed) stuck() bool {
-	return q.recipients >= 3 && q.old*2 >= q.recipients && q.deferred*2 >= q.recipients
+	tried := q.deferred*2 >= q.recipients || q.deferred == 0 // Exim lists no reasons
+	return q.recipients >= 3 && q.old*2 >= q.recipients && tried
 }
 
 // queues builds the report's queue: of listings where there are any, else of
@@ -178,7 +198,7 @@ func (p *Pile) queues(c *census) []Queue {
 			if q.recipients == 0 {
 				continue
 			}
-			row := Queue{Provider: p.label(uint32(id)).ID, Name: p.label(uint32(id)).Name, Source: "listing",
+			row := Queue{Provider: p.label(uint32(id)).ID, Name: p.label(uint32(id)).Name, Source: fromListing,
 				Recipients: q.recipients, Messages: q.messages, Oldest: instant(q.oldest), Newest: instant(q.newest),
 				Stagnates: q.stuck(), Classes: q.classes}
 			row.Domains, row.MoreDomains = capped(p.byUse(q.domains))

@@ -32,7 +32,7 @@ func (p *Pile) settle() error {
 	if len(p.late) == 0 {
 		return nil
 	}
-	l := newLateIndex(p.late, p.unlinked)
+	l := newLateIndex(p.late, p.mixed())
 	if p.primaries > 0 {
 		err := p.attempts(func(f *fact) error {
 			if !f.is(session) {
@@ -89,6 +89,10 @@ func newLateIndex(facts []fact, unlinked bool) *lateIndex {
 // queuePair is the identity of a queue file and one of its recipients.
 func queuePair(f *fact) uint64 { return mix(f.queue, f.recipient+1) }
 
+// mixed reports whether attempts have to be found by their recipients too: some
+// do not say of which message they tell, and forms that could are beside them.
+func (p *Pile) mixed() bool { return p.unlinked && len(p.formats.ends) > 3 }
+
 // recipientKey is where the attempts to one recipient are found.
 func recipientKey(f *fact) uint64 { return mix(f.recipient, 2) }
 
@@ -97,7 +101,7 @@ func marksOf(a *event.Attempt, grade uint8) uint8 {
 	switch {
 	case a.MessageID != "":
 		return named
-	case grade == uint8(event.GradeDetail) || grade == uint8(event.GradeLog) && a.QueueID == "":
+	case a.Recipient != "" && grade >= uint8(event.GradeDetail):
 		return unlinked
 	}
 	return 0
@@ -224,7 +228,7 @@ func (p *Pile) attempts(visit func(*fact) error) error {
 	if !p.overlapping() {
 		return p.store.each(p.unrepeated(visit))
 	}
-	w := window{visit: visit, at: make(map[uint64]int), unlinked: p.unlinked}
+	w := window{visit: visit, at: make(map[uint64]int), unlinked: p.mixed()}
 	if err := p.store.each(p.unrepeated(w.add)); err != nil {
 		return err
 	}
@@ -289,7 +293,7 @@ func (w *window) add(f *fact) error {
 			continue
 		}
 		g := &w.held[n-w.base]
-		if !twice(g, f) || key == recipientKey(f) && (g.has(unlinked) == f.has(unlinked) || !closeBy(f, g)) {
+		if !twice(g, f) || key == recipientKey(f) && !alike(g, f) {
 			continue
 		}
 		// The nearer evidence is the fact; of equals the one that names its
@@ -309,6 +313,13 @@ func (w *window) add(f *fact) error {
 	}
 	w.hold(f, keys)
 	return nil
+}
+
+// alike reports whether two facts that have only the recipient in common tell of
+// one attempt: one of them cannot say of which message it tells, and they come
+// from two systems, which one message passes at one time.
+func alike(a, b *fact) bool {
+	return (a.has(unlinked) || b.has(unlinked)) && a.format != b.format && closeBy(b, a)
 }
 
 // keysOf gives the keys by which another piece of evidence about the attempt is

@@ -120,7 +120,7 @@ func analyzeFiles(c console, texts *lang.Catalogue, f analyzeFlags, files []stri
 	switch {
 	case report.Unreadable():
 		return exit{status: exitUsage}
-	case len(report.Incidents) > 0:
+	case len(report.Incidents) > 0, report.Stuck():
 		return exit{status: exitNothing}
 	}
 	return nil

@@ -426,6 +426,7 @@ func (c *listing) common(r record, line int64) Item {
 	for _, s := range []string{"active", "connecting", "1", "5"} { // a table may cut it
 		m.Active = m.Active || strings.HasPrefix(s, status) && status != ""
 	}
+	m.Retrying = status == "3" || len(status) >= 3 && strings.HasPrefix("retry", status) // "re" may be "ready"
 	for _, s := range []string{"suspended", "pendingsuspend", "4"} {
 		m.Held = m.Held || strings.HasPrefix(s, status) && status != ""
 	}
@@ -440,8 +441,8 @@ func (c *listing) common(r record, line int64) Item {
 func (c *listing) message(r record, line int64) error {
 	c.read++
 	m := c.common(r, line)
-	if r["status"] == "4" { // the numbers are those of another list
-		m.Held = false
+	if s := r["status"]; s == "3" || s == "4" { // the numbers are those of another list
+		m.Held, m.Retrying = false, false
 	}
 	m.Sender = address(r["fromaddress"])
 	m.Arrived = c.o.local(r["datereceived"])

@@ -56,6 +56,7 @@ type Item struct {
 	Size       int64     // bytes; 0 where it is not listed
 	Held       bool      // by hand, or frozen: it is not tried again by itself
 	Active     bool      // it is being delivered now
+	Retrying   bool      // it waits after an attempt that failed, though no reason may be listed
 	Reason     string    // the last error, as given
 	Count      int       // messages: 1 but for a queue
 	LastRetry  time.Time // zero where it is not listed

@@ -47,6 +47,9 @@ func shown(m Item) string {
 	if m.Active {
 		b.WriteString(" active")
 	}
+	if m.Retrying {
+		b.WriteString(" retrying")
+	}
 	if m.Count != 1 {
 		fmt.Fprintf(&b, " count=%d", m.Count)
 	}

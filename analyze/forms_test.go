@@ -1,0 +1,135 @@
+package analyze
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestFormsOfTen reads testdata/ten: ten messages to one provider, eight of them
+// refused, as sixteen systems log or export them and as three write bounces.
+// Each form alone, every two of them and all together tell of the same ten.
+func TestFormsOfTen(t *testing.T) {
+	files, err := filepath.Glob("testdata/ten/*")
+	if err != nil || len(files) != 19 {
+		t.Fatal(err, files)
+	}
+	check := func(files ...string) {
+		t.Helper()
+		r := analysed(t, Options{Now: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), Year: 2026}, files...)
+		want := "10 attempts, 2 delivered, 8 bounced; incident: 10 messages, 8 failed"
+		bounces := true
+		for _, f := range files {
+			bounces = bounces && strings.HasSuffix(f, ".mbox")
+		}
+		if bounces {
+			want = "8 attempts, 0 delivered, 8 bounced; incident: 8 messages, 8 failed"
+		}
+		got := ""
+		for _, p := range r.Providers {
+			if p.ID != local {
+				got += fmt.Sprintf("%d attempts, %d delivered, %d bounced", p.Attempts, p.Delivered, p.Bounced)
+			}
+		}
+		for _, in := range r.Incidents {
+			got += fmt.Sprintf("; incident: %d messages, %d failed", in.Messages, in.FailedMessages)
+		}
+		if got != want || len(r.Skipped) > 0 {
+			t.Errorf("%v: %s, left out %v, want %s", files, got, r.Skipped, want)
+		}
+		if len(r.Incidents) == 1 && (r.Incidents[0].Rate == nil) != bounces {
+			t.Errorf("%v: rate %v", files, r.Incidents[0].Rate)
+		}
+		full, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(full, []byte("kunde")) || bytes.Contains(full, []byte("anna@")) {
+			t.Errorf("%v: whole addresses in the answer: %s", files, full)
+		}
+	}
+	for i, a := range files {
+		check(a)
+		check(a, a)
+		for _, b := range files[i+1:] {
+			check(a, b)
+		}
+	}
+	check(files...)
+	slices.Reverse(files)
+	check(files...)
+}
+
+// TestCopyWithAnotherTime holds a copy of a log, whose file is of another year,
+// to the year of the log that was read first.
+func TestCopyWithAnotherTime(t *testing.T) {
+	text, err := os.ReadFile("testdata/ten/postfix.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, twin := filepath.Join(t.TempDir(), "mail.log"), filepath.Join(t.TempDir(), "copy-of.log")
+	for file, at := range map[string]time.Time{log: base.AddDate(1, 0, 0), twin: base} {
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(file, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := analysed(t, Options{Now: base.AddDate(2, 0, 0)}, log, twin)
+	if r.Facts != 18 || r.Period.From.Year() != 2024 {
+		t.Errorf("%d facts from %v, want 18 of 2024", r.Facts, r.Period.From)
+	}
+}
+
+// TestListingAlone finds the trouble that only a queue listing shows, and tells
+// mail that has just come in from it.
+func TestListingAlone(t *testing.T) {
+	for _, c := range []struct {
+		name                 string
+		age                  time.Duration
+		incidents            int
+		stuck                bool
+		listing              string
+		recipients, messages int64
+	}{
+		{"old", 5 * time.Hour, 1, true, "postqueue", 6, 6},
+		{"new", 61 * time.Minute, 0, false, "postqueue", 6, 6},
+		{"exchange", 0, 0, true, "  \nIdentity DeliveryType         Status MessageCount NextHopDomain\n" +
+			"-------- ------------         ------ ------------ -------------\n" +
+			"EX1\\27   DnsConnectorDelivery Retry  10           yahoo.com\n", 10, 10},
+		{"exchange ready", 0, 0, false, "  \nIdentity DeliveryType         Status MessageCount NextHopDomain\n" +
+			"-------- ------------         ------ ------------ -------------\n" +
+			"EX1\\27   DnsConnectorDelivery Ready  10           yahoo.com\n", 10, 10},
+	} {
+		text := c.listing
+		if text == "postqueue" {
+			text = "-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------\n"
+			for i := range 6 {
+				text += fmt.Sprintf("4cXk%db2Zz9rQk     2133 %s  anna@contoso.example\n"+
+					"(host mta7.am0.yahoodns.net[203.0.113.106] said: 421 4.7.0 [TSS04] Messages from 198.51.100.25 temporarily deferred due to unexpected volume or user complaints - 4.16.55.1; see https://postmaster.yahooinc.com/error-codes (in reply to MAIL FROM command))\n"+
+					"                                         kunde%d@yahoo.com\n\n", i, base.Add(time.Duration(i)*12*time.Minute).Format("Mon Jan _2 15:04:05"), i)
+			}
+			text += "-- 12 Kbytes in 6 Requests.\n"
+		}
+		file := filepath.Join(t.TempDir(), "queue.txt")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		at := base.Add(c.age)
+		if err := os.Chtimes(file, at, at); err != nil {
+			t.Fatal(err)
+		}
+		r := analysed(t, Options{}, file)
+		if len(r.Incidents) != c.incidents || r.Stuck() != c.stuck || len(r.Queue) != 1 ||
+			r.Queue[0].Recipients != c.recipients || r.Queue[0].Messages != c.messages {
+			t.Errorf("%s: %d incidents, stuck %v, queue %+v", c.name, len(r.Incidents), r.Stuck(), r.Queue)
+		}
+	}
+}

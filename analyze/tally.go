@@ -178,28 +178,20 @@ func round(v float64) *float64 {
 	return &v
 }
 
-// domainsOf lists the domains of each provider, the most used first.
-func (c *census) domainsOf() map[uint32][]string {
-	type used struct {
-		name string
-		n    int64
+// domainsOf lists the domains of some providers, the most used first.
+func (c *census) domainsOf(ids []uint32) map[uint32][]string {
+	all := make(map[uint32]map[uint32]int64, len(ids))
+	for _, id := range ids {
+		all[id] = make(map[uint32]int64)
 	}
-	all := make(map[uint32][]used)
 	for key, n := range c.domains {
-		if d := uint32(key); d > others {
-			all[uint32(key>>32)] = append(all[uint32(key>>32)], used{c.p.domains.name(d), n})
+		if used := all[uint32(key>>32)]; used != nil && uint32(key) > others {
+			used[uint32(key)] = n
 		}
 	}
-	out := make(map[uint32][]string, len(all))
-	for id, list := range all {
-		slices.SortFunc(list, func(a, b used) int {
-			return cmp.Or(cmp.Compare(b.n, a.n), strings.Compare(a.name, b.name))
-		})
-		names := make([]string, len(list))
-		for i, u := range list {
-			names[i] = u.name
-		}
-		out[id] = names
+	out := make(map[uint32][]string, len(ids))
+	for id, used := range all {
+		out[id] = c.p.byUse(used)
 	}
 	return out
 }
@@ -218,7 +210,6 @@ func capped[T any](list []T) ([]T, int) {
 // tables builds the providers of the report, the ones with most attempts first.
 func (c *census) table(sparks map[uint32][]float64) (list []Provider, more int) {
 	p := c.p
-	domains := c.domainsOf()
 	var ids []uint32
 	for id := range c.tallies {
 		if c.tallies[id].attempts() > 0 {
@@ -230,6 +221,7 @@ func (c *census) table(sparks map[uint32][]float64) (list []Provider, more int) 
 		return cmp.Or(cmp.Compare(y.attempts(), x.attempts()), bytes.Compare(p.providers.bytes(a), p.providers.bytes(b)))
 	})
 	kept, more := capped(ids)
+	domains := c.domainsOf(kept)
 	list = make([]Provider, 0, len(kept))
 	for _, id := range kept {
 		t := &c.tallies[id]

@@ -123,6 +123,7 @@ func (f *fact) observe(o *detect.Observation) {
 	*o = detect.Observation{
 		Time:            f.at,
 		Message:         f.pair(),
+		Mail:            f.message,
 		Recipient:       f.recipient,
 		Provider:        f.provider,
 		Address:         f.address,

@@ -138,8 +138,11 @@ func (p *Pile) absorb(l *lateIndex, f *fact) {
 // message it tells.
 func closeBy(f, late *fact) bool {
 	gap := f.at - late.at
-	if late.is(weak) {
-		return gap > -nearby && gap < 10*nearby // the attempt comes after the message
+	if late.is(weak) && !f.is(weak) { // of the message, which the attempt comes after
+		if came := gap - int64(f.delay)*1e6; f.delay > 0 && came > -nearby && came < nearby {
+			return true
+		}
+		return gap > -nearby && gap < 10*nearby
 	}
 	return gap > -nearby && gap < nearby
 }

@@ -105,7 +105,9 @@ func (p *Pile) item(it *queue.Item) error {
 	v := evidence{at: at, origin: event.Origin{Format: formatQueue, Grade: event.GradeSummary}, attempt: a,
 		text: it.Reason, flags: weak | queued,
 		mark: hash(hash(hash(5, it.QueueID), it.Recipient), it.Reason)}
-	v.id = func() string { return event.ID("", []byte(it.QueueID+" "+it.Recipient+" "+it.Reason), 0) }
+	if it.Reason != "" {
+		v.name = event.ID("", []byte(it.QueueID+" "+it.Recipient+" "+it.Reason), 0)
+	}
 	f := fact{at: at.UnixNano(), recipient: fold(0, it.Recipient), evidence: v.mark, outcome: temporary,
 		grade: uint8(event.GradeSummary), format: uint8(min(p.formats.id(formatQueue), 255)), flags: v.flags,
 		domain: p.domains.id(lower(domain)), sender: p.domains.id(lower(a.SenderDomain))}

@@ -23,7 +23,10 @@ const (
 
 	// maxLate is how many rows of summaries, bounces and listings are held
 	// against the logs; what comes beyond it is counted as it is.
-	maxLate = 1_000_000
+	maxLate = 500_000
+
+	// maxLateIDs is of how many of these the evidence's id is kept for samples.
+	maxLateIDs = 20_000
 )
 
 // settle decides which of the summaries and bounces tell of what a log or a

@@ -63,6 +63,7 @@ type Pile struct {
 	skips     *skips
 	bounces   bounce.Options
 
+	said    evidence             // by the line that is being read
 	covered span                 // by the stream that is being read
 	dated   time.Time            // its file's time
 	failed  error                // the temporary file
@@ -135,8 +136,10 @@ type evidence struct {
 	attempt *event.Attempt
 	text    string        // of the failure, wrappers and all
 	status  mail.Enhanced // the evidence's own code, outside the text
-	id      func() string // the evidence's id, for the few that are shown
-	mark    uint64        // a hash of host and raw text
+	name    string        // the evidence's id where the reader gave one
+	line    *maillog.Line // ... and where it is a line, the line and its bytes
+	raw     []byte
+	mark    uint64 // a hash of host and raw text
 	flags   uint8
 	advice  string
 	ours    bool // on our own side: no provider outside has a part in it
@@ -152,7 +155,7 @@ func (p *Pile) Add(e *event.Event) error {
 		}
 		return p.attempt(&evidence{at: e.Time, origin: e.Origin, attempt: b, ours: b.Route == esp.RouteWithheld,
 			text: strings.Join(b.Reply.Lines, "\n"), status: b.Reply.Mail().Enhanced,
-			id: func() string { return e.ID }, mark: hash(0, e.ID), flags: weakIf(e.Origin.Grade == event.GradeSummary)})
+			name: e.ID, mark: hash(0, e.ID), flags: weakIf(e.Origin.Grade == event.GradeSummary)})
 	case *event.Bounce:
 		p.events++
 		return p.bounce(e, b)
@@ -161,6 +164,14 @@ func (p *Pile) Add(e *event.Event) error {
 		p.complaints++
 	}
 	return nil
+}
+
+// id gives the evidence's id, for the few that are shown.
+func (v *evidence) id() string {
+	if v.line != nil {
+		return event.ID(v.line.Host, v.raw, v.line.Part)
+	}
+	return v.name
 }
 
 func weakIf(b bool) uint8 {
@@ -178,9 +189,9 @@ func (p *Pile) line(l *maillog.Line, raw []byte) error {
 		return nil
 	}
 	a := l.Attempt
-	v := evidence{at: l.Time, origin: l.Origin, attempt: a, text: l.Diagnostic, status: l.Enhanced,
-		mark: hash(hash(uint64(l.Part), l.Host), raw), ours: homely(l)}
-	v.id = func() string { return event.ID(l.Host, raw, l.Part) }
+	v := &p.said // one for all lines: it would be an object a line
+	*v = evidence{at: l.Time, origin: l.Origin, attempt: a, text: l.Diagnostic, status: l.Enhanced,
+		mark: hash(hash(uint64(l.Part), l.Host), raw), line: l, raw: raw, ours: homely(l)}
 	switch l.Kind {
 	case maillog.KindProbe, maillog.KindRefusal:
 		return nil
@@ -196,7 +207,7 @@ func (p *Pile) line(l *maillog.Line, raw []byte) error {
 	if a.Final && a.Outcome == mail.Temporary || strings.HasSuffix(l.Status, "expired") {
 		v.flags |= expired
 	}
-	return p.attempt(&v)
+	return p.attempt(v)
 }
 
 // homely reports whether a log line tells of a delivery on our own side: into a
@@ -400,7 +411,7 @@ func (p *Pile) keep(f *fact, v *evidence) error {
 		}
 	}
 	if f.grade <= uint8(event.GradeSummary) && len(p.late) < maxLate {
-		if v.id != nil && f.grade == uint8(event.GradeReport) {
+		if f.grade == uint8(event.GradeReport) && len(p.lateIDs) < maxLateIDs {
 			p.lateIDs[len(p.late)] = v.id()
 		}
 		p.late = append(p.late, *f)
@@ -426,7 +437,7 @@ func (p *Pile) bounce(e *event.Event, b *event.Bounce) error {
 		Final:      b.Action == mail.ActionFailed || b.Action == mail.ActionDelivered || b.Action == mail.ActionRelayed,
 	}
 	v := evidence{at: b.LastAttempt, origin: e.Origin, attempt: a, text: b.Diagnostic,
-		id: func() string { return e.ID }, mark: hash(0, e.ID)}
+		name: e.ID, mark: hash(0, e.ID)}
 	v.origin.Grade = event.GradeReport
 	v.origin.Format = writer(b, v.origin.Format)
 	v.status, _, _ = mail.ParseEnhanced(b.Status)

@@ -183,8 +183,8 @@ func keptOf(v *evidence) kept {
 		sourceHost: strings.Clone(host), sourceIP: strings.Clone(a.SourceIP),
 		reply: strings.Clone(reply),
 	}
-	if v.id != nil {
-		k.ids = []string{v.id()}
+	if id := v.id(); id != "" {
+		k.ids = []string{id}
 	}
 	return k
 }

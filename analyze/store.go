@@ -100,8 +100,9 @@ func (e *SpillError) Unwrap() error { return e.Err }
 func (s *store) each(visit func(*fact) error) error {
 	if len(s.runs) == 0 {
 		s.sort()
+		var f fact // visit may change it
 		for i := range s.held {
-			f := s.held[i]
+			f = s.held[i]
 			if err := visit(&f); err != nil {
 				return err
 			}
@@ -124,6 +125,7 @@ func (s *store) merge(visit func(*fact) error) error {
 	slices.SortFunc(runs, func(a, b run) int { return before(&a.first, &b.first) })
 	var m merger
 	var done *cursor // its buffer serves again
+	var f fact       // visit may change it
 	for len(m) > 0 || len(runs) > 0 {
 		for len(runs) > 0 && (len(m) == 0 || before(&runs[0].first, &m[0].now) <= 0) {
 			c := done
@@ -139,7 +141,7 @@ func (s *store) merge(visit func(*fact) error) error {
 			runs = runs[1:]
 		}
 		c := m[0]
-		f := c.now
+		f = c.now
 		if err := visit(&f); err != nil {
 			return err
 		}

@@ -45,7 +45,7 @@ type afterwards struct {
 // The bounds of what is counted of incidents. A report shows MaxList of them; the
 // rest of those that are measured are there for the comparison.
 const (
-	maxMeasured = 4 * MaxList
+	maxMeasured = 2 * MaxList
 	maxDistinct = 600_000 // messages, and recipients, of all incidents that are told apart
 	maxAfter    = 300_000 // messages after the ends of all
 	leastOfOne  = 1000    // of one of many incidents

@@ -50,8 +50,9 @@ type Reader struct {
 	told   bool  // that the first year of a stream was guessed too late
 	l      Line
 	room   room
-	host   string // of the last line
-	hosted uint64 // ... hashed
+	host   string       // of the last line
+	hosted uint64       // ... hashed
+	hosts  [1024]string // of lines before, by hash
 	wait   waiting
 }
 
@@ -244,10 +245,15 @@ func isHost(s string) bool {
 	return !again
 }
 
-// newHost remembers the host of the lines that follow.
+// newHost remembers the host of the lines that follow. In a log of many hosts
+// each line has another one.
 func (r *Reader) newHost(s string) {
-	r.host = strings.Clone(s)
-	r.hosted = maphash.String(r.join.seed, r.host)
+	r.hosted = maphash.String(r.join.seed, s)
+	known := &r.hosts[r.hosted%uint64(len(r.hosts))]
+	if *known != s {
+		*known = strings.Clone(s)
+	}
+	r.host = *known
 }
 
 // json reads journald's export, the wrapper of a container engine, KumoMTA.

@@ -32,6 +32,13 @@ func cutPrefix(s string, cut stamp) prefix {
 		}
 	}
 	t, rest, ok := cut(s)
+	if !ok {
+		if bare := cutGrep(s); len(bare) < len(s) {
+			if t, rest, ok = cut(bare); ok {
+				s = bare
+			}
+		}
+	}
 	if ok {
 		p.time, s = t, rest
 		// A container engine put its own time (and stream) in front of syslog's.
@@ -68,6 +75,22 @@ func cutContainer(s string) string {
 		return s
 	}
 	return trim(s[i+2:])
+}
+
+// cutGrep takes off what grep puts in front of a line when it searches several
+// files or counts the lines: "/var/log/mail.log.1:", "mail.log:1234:", "1234:".
+func cutGrep(s string) string {
+	for range 2 {
+		i := strings.IndexByte(s[:min(len(s), 200)], ':')
+		if i <= 0 || i+1 == len(s) || s[i+1] == ' ' || strings.IndexByte(s[:i], ' ') >= 0 {
+			break
+		}
+		if _, n := number(s[:i]); n < i && strings.IndexByte(s[:i], '.') < 0 && !strings.Contains(s[:i], "log") {
+			break // no name of a file that holds a log
+		}
+		s = s[i+1:]
+	}
+	return s
 }
 
 // cut5424 reads "host app procid msgid structured-data message".

@@ -122,7 +122,7 @@ func (s *survey) block(b []byte, whole bool) {
 }
 
 func (s *survey) line(line string) {
-	line = cutPriority(cutContainer(line))
+	line = cutPriority(cutGrep(cutContainer(line)))
 	if len(line) < 16 || line[3] != ' ' || isDigit(line[0]) {
 		return
 	}
@@ -195,7 +195,7 @@ func Sniff(head []byte) bool {
 func isLogLine(s string, cal *calendar) bool {
 	if s[0] == '{' {
 		// Most entries of the journal tell of no delivery, as most lines of a log.
-		if rec, ok := readRecord(s); ok && rec.Message != "" && rec.Realtime != "" {
+		if rec, ok := readRecord(s); ok && (rec.Message != "" && rec.Realtime != "" || rec.Log != "" && !rec.Time.IsZero()) {
 			return true
 		}
 		_, ok := parseJSON(s, cal.cut)

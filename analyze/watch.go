@@ -31,6 +31,7 @@ type watcher struct {
 	sparked  map[uint32]*[sparkParts]share
 	of       map[uint32][]int // provider -> incidents
 	since    []afterwards
+	told     int // messages in since
 	dropped  int // incidents that were not measured, the smallest
 }
 
@@ -46,9 +47,9 @@ type afterwards struct {
 // rest of those that are measured are there for the comparison.
 const (
 	maxMeasured = 2 * MaxList
-	maxDistinct = 600_000 // messages, and recipients, of all incidents that are told apart
-	maxAfter    = 300_000 // messages after the ends of all
-	leastOfOne  = 1000    // of one of many incidents
+	maxDistinct = 1_000_000 // messages, and recipients, of all incidents that are told apart
+	maxAfter    = 1_000_000 // messages after the ends of all
+	leastOfOne  = 1000      // of one of many incidents
 	mostOfOne   = 100_000
 
 	watchedFully = 8000    // providers
@@ -134,8 +135,10 @@ func (w *watcher) measure(f *fact) error {
 			if a.seen == nil {
 				a.seen = make(map[uint64]bool)
 			}
-			if pair := f.pair(); len(a.seen) < bound(maxAfter, len(w.found)) || a.seen[pair] {
-				a.seen[pair] = a.seen[pair] || f.outcome == delivered
+			pair, n := f.pair(), len(a.seen)
+			if ok, known := a.seen[pair]; known || n < mostOfOne && w.told < maxAfter {
+				a.seen[pair] = ok || f.outcome == delivered
+				w.told += len(a.seen) - n
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/postroad/postroad/event"
 )
@@ -85,6 +86,15 @@ func TestSpecialFiles(t *testing.T) {
 	streams, skips := told(t, Options{}, nil, filepath.Join(dir, "fifo"))
 	expect(t, "read", under(dir, streams), "fifo: 5000 lines")
 	expect(t, "left out", skips)
+}
+
+// Nobody ever writes to the pipe.
+func TestPipeOfNobody(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	must(t, syscall.Mkfifo(fifo, 0o600))
+	streams, skips := told(t, Options{PipeWait: time.Millisecond}, nil, fifo)
+	expect(t, "read", streams)
+	expect(t, "left out", under(filepath.Dir(fifo), skips), "fifo: special-file")
 }
 
 // Nobody writes to the pipe, or nobody goes on writing.

@@ -29,6 +29,7 @@ const (
 	DefaultFloor    = 64 << 20  // ... beyond so many unpacked bytes
 	DefaultEntries  = 1_000_000 // entries of the archives of one input
 	DefaultWindow   = 64 << 20  // memory of one decoder: dictionary, window
+	DefaultPipeWait = 5 * time.Second
 )
 
 const (
@@ -45,6 +46,8 @@ type Options struct {
 	Floor    int64 // ... once so many bytes have been unpacked
 	Entries  int   // how many entries the archives of one input may have
 	Window   int64 // how many bytes one decoder may keep
+
+	PipeWait time.Duration // for how long a named pipe may wait for somebody to write to it
 
 	// Skip is told what is left out: the name, the reason, and the cause where
 	// there is one. It may be nil.
@@ -136,10 +139,11 @@ func newWalk(ctx context.Context, stdin io.Reader, o Options, visit func(*Stream
 	setDefault(&w.o.Floor, DefaultFloor)
 	setDefault(&w.o.Entries, DefaultEntries)
 	setDefault(&w.o.Window, DefaultWindow)
+	setDefault(&w.o.PipeWait, DefaultPipeWait)
 	return w
 }
 
-func setDefault[T int | int64](v *T, to T) {
+func setDefault[T int | int64 | time.Duration](v *T, to T) {
 	if *v <= 0 {
 		*v = to
 	}

@@ -9,11 +9,11 @@ func (p *Pile) Report() (*Report, error) {
 	if p.failed != nil {
 		return nil, p.failed
 	}
+	// What only reading needs makes room for what counts.
+	p.join, p.known = nil, nil
 	if err := p.settle(); err != nil {
 		return nil, err
 	}
-	// What only reading needs makes room for what counts.
-	p.join, p.known = nil, nil
 	c := newCensus(p)
 	w := newWatch(p)
 	err := p.attempts(func(f *fact) error {

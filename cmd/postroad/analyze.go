@@ -20,8 +20,9 @@ import (
 )
 
 // pileMemory is where the garbage collector begins to work harder while a pile is
-// analysed: facts, tables and the joins of a large log fit below it.
-const pileMemory = 150 << 20
+// analysed. What it has to look at then has few pointers, so that it may come
+// often; decision 0009 says what takes how much.
+const pileMemory = 120 << 20
 
 type analyzeFlags struct {
 	json   bool

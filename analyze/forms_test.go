@@ -133,3 +133,41 @@ func TestListingAlone(t *testing.T) {
 		}
 	}
 }
+
+// TestHops counts a message once for its provider, whatever hosts it passes on
+// its way: a filter, a relay with a bare name or an address in its place.
+func TestHops(t *testing.T) {
+	for _, c := range []struct{ relay, ours, hop string }{
+		{"127.0.0.1[127.0.0.1]:10024", "", "local"},
+		{"localhost[::1]:10025", "", "local"},
+		{"10.0.0.2[10.0.0.2]:25", "", "mx:10.0.0.2"},
+		{"198.51.100.5[198.51.100.5]:587", "", "mx:198.51.100.5"},
+		{"relay2[10.0.0.2]:25", "", "mx:relay2"},
+		{"relay.contoso.example[10.0.0.2]:25", "", "mx:contoso.example"},
+		{"relay.contoso.example[10.0.0.2]:25", "contoso.example", "local"},
+		{"relay2[10.0.0.2]:25", "10.0.0.2", "local"},
+		{"notcontoso.example[10.0.0.3]:25", "contoso.example", "mx:notcontoso.example"},
+	} {
+		text := ""
+		for i := range 5 {
+			at := base.Add(time.Duration(i) * 10 * time.Minute)
+			text += fmt.Sprintf("%[1]s front postfix/cleanup[1]: 4cXk%[2]db2Zz9rQk: message-id=<c%[2]d@contoso.example>\n"+
+				"%[1]s front postfix/smtp[1]: 4cXk%[2]db2Zz9rQk: to=<kunde%[2]d@yahoo.com>, relay=%[3]s, delay=1, delays=0/0/1/0, dsn=2.0.0, status=sent (250 2.0.0 Ok: queued as 4dYm%[2]db2Zz9rQk)\n"+
+				"%[4]s back postfix/cleanup[1]: 4dYm%[2]db2Zz9rQk: message-id=<c%[2]d@contoso.example>\n"+
+				"%[4]s back postfix/smtp[1]: 4dYm%[2]db2Zz9rQk: to=<kunde%[2]d@yahoo.com>, relay=mta7.am0.yahoodns.net[203.0.113.106]:25, delay=1, delays=0/0/1/0, dsn=2.0.0, status=sent (250 ok dirdel)\n",
+				at.Format(time.Stamp), i, c.relay, at.Add(2*time.Second).Format(time.Stamp))
+		}
+		file := write(t, t.TempDir(), "mail.log", []byte(text))
+		o := Options{Year: 2024}
+		if c.ours != "" {
+			o.Ours = []string{c.ours}
+		}
+		got := map[string]int64{}
+		for _, p := range analysed(t, o, file).Providers {
+			got[p.ID] = p.Attempts
+		}
+		if len(got) != 2 || got["yahoo"] != 5 || got[c.hop] != 5 {
+			t.Errorf("%s, ours %q: %v, want 5 at yahoo and 5 at %s", c.relay, c.ours, got, c.hop)
+		}
+	}
+}

@@ -62,6 +62,7 @@ type Pile struct {
 	spans     []span // of the streams that were read, to see whether any two overlap
 	skips     *skips
 	bounces   bounce.Options
+	ours      ourHosts
 
 	said    evidence             // by the line that is being read
 	covered span                 // by the stream that is being read
@@ -116,6 +117,7 @@ func New(o Options) (*Pile, error) {
 		join:      maillog.NewJoin(),
 		skips:     newSkips(),
 		bounces:   bounce.Options{Ours: o.Ours},
+		ours:      readOurs(o.Ours),
 		closed:    make(map[uint64]bool),
 	}
 	p.home = p.providerID(provider.Identity{ID: local, Name: o.Texts.Text("provider.local", nil)})
@@ -153,7 +155,7 @@ func (p *Pile) Add(e *event.Event) error {
 		if b.Route == trace.RouteInbound {
 			return nil
 		}
-		return p.attempt(&evidence{at: e.Time, origin: e.Origin, attempt: b, ours: b.Route == esp.RouteWithheld,
+		return p.attempt(&evidence{at: e.Time, origin: e.Origin, attempt: b, ours: b.Route == esp.RouteWithheld || p.ours.have(b),
 			text: strings.Join(b.Reply.Lines, "\n"), status: b.Reply.Mail().Enhanced,
 			name: e.ID, mark: hash(0, e.ID), flags: weakIf(e.Origin.Grade == event.GradeSummary)})
 	case *event.Bounce:
@@ -191,7 +193,7 @@ func (p *Pile) line(l *maillog.Line, raw []byte) error {
 	a := l.Attempt
 	v := &p.said // one for all lines: it would be an object a line
 	*v = evidence{at: l.Time, origin: l.Origin, attempt: a, text: l.Diagnostic, status: l.Enhanced,
-		mark: hash(hash(uint64(l.Part), l.Host), raw), line: l, raw: raw, ours: homely(l)}
+		mark: hash(hash(uint64(l.Part), l.Host), raw), line: l, raw: raw, ours: homely(l) || p.ours.have(a)}
 	switch l.Kind {
 	case maillog.KindProbe, maillog.KindRefusal:
 		return nil
@@ -215,7 +217,7 @@ func (p *Pile) line(l *maillog.Line, raw []byte) error {
 // back to the queue.
 func homely(l *maillog.Line) bool {
 	a := l.Attempt
-	if a.RemoteIP != "" {
+	if a.RemoteIP != "" && a.Route != "lmtp" {
 		return strings.HasPrefix(a.RemoteIP, "127.") || a.RemoteIP == "::1"
 	}
 	if l.Kind == maillog.KindSession || l.Kind == maillog.KindSuspended {
@@ -303,6 +305,12 @@ func (p *Pile) whose(f *fact, v *evidence) {
 	if v.ours {
 		f.provider = p.home
 		return
+	}
+	if v.line != nil {
+		if host := relay(a, v.origin.Format); host != "" {
+			f.provider = p.relayID(host)
+			return
+		}
 	}
 	// The month is in the key because brands move between operators.
 	day := v.at

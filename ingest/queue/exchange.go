@@ -426,7 +426,9 @@ func (c *listing) common(r record, line int64) Item {
 	for _, s := range []string{"active", "connecting", "1", "5"} { // a table may cut it
 		m.Active = m.Active || strings.HasPrefix(s, status) && status != ""
 	}
-	m.Retrying = status == "3" || len(status) >= 3 && strings.HasPrefix("retry", status) // "re" may be "ready"
+	for _, s := range []string{"retry", "3"} {
+		m.Retrying = m.Retrying || strings.HasPrefix(s, status) && len(status) >= min(len(s), 3) // "re" may be "ready"
+	}
 	for _, s := range []string{"suspended", "pendingsuspend", "4"} {
 		m.Held = m.Held || strings.HasPrefix(s, status) && status != ""
 	}

@@ -47,7 +47,7 @@ type afterwards struct {
 // rest of those that are measured are there for the comparison.
 const (
 	maxMeasured = 2 * MaxList
-	maxDistinct = 1_000_000 // messages, and recipients, of all incidents that are told apart
+	maxDistinct = 700_000   // messages, and recipients, of all incidents that are told apart
 	maxAfter    = 1_000_000 // messages after the ends of all
 	leastOfOne  = 1000      // of one of many incidents
 	mostOfOne   = 100_000

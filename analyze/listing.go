@@ -21,8 +21,7 @@ type listed struct {
 	oldest, newest       int64
 	classes              map[mail.Class]int64
 	domains              map[uint32]int64
-	ids                  map[uint64]bool // of queue files, and of their recipients
-	ages                 []int64         // arrivals of what has no place in old yet
+	ages                 []int64 // arrivals of what has no place in old yet
 }
 
 // stale is how long a message may wait before it counts as stuck: by then every
@@ -31,6 +30,10 @@ const stale = time.Hour
 
 // fromListing is the source of a queue of the report that a listing gives.
 const fromListing = "listing"
+
+// maxKept is how many identities of rows, and how many of their times of arrival,
+// are kept of all listings.
+const maxKept = 1_000_000
 
 // formatQueue is the format of a fact that a listing tells of.
 const formatQueue = "queue-listing"
@@ -137,25 +140,18 @@ func (p *Pile) waits(f *fact, it *queue.Item, count int64) {
 	}
 	q := &p.queue[f.provider]
 	if q.classes == nil {
-		*q = listed{classes: map[mail.Class]int64{}, domains: map[uint32]int64{}, ids: map[uint64]bool{}}
+		*q = listed{classes: map[mail.Class]int64{}, domains: map[uint32]int64{}}
 	}
 	if f.queue != 0 && it.Recipient != "" {
-		key := queuePair(f)
-		if q.ids[key] {
+		if p.met(mix(queuePair(f), uint64(f.provider))) {
 			return // one queue in two forms
-		}
-		if len(q.ids) < maxLate {
-			q.ids[key] = true
 		}
 	}
 	q.recipients += count
 	if f.queue == 0 || it.Recipient == "" {
 		q.messages += count
-	} else if !q.ids[f.queue] {
+	} else if !p.met(mix(f.queue, uint64(f.provider))) {
 		q.messages++
-		if len(q.ids) < maxLate {
-			q.ids[f.queue] = true
-		}
 	}
 	tried := it.Reason != "" || it.Retrying
 	if tried {
@@ -178,9 +174,22 @@ func (p *Pile) waits(f *fact, it *queue.Item, count int64) {
 		q.oldest = at
 	}
 	q.newest = max(q.newest, at)
-	if len(q.ages) < maxLate {
+	if p.aged < maxKept {
+		p.aged++
 		q.ages = append(q.ages, at)
 	}
+}
+
+// met reports whether a queue file, or one of its recipients, was listed before
+// for a provider, and remembers it.
+func (p *Pile) met(key uint64) bool {
+	if p.rows[key] {
+		return true
+	}
+	if len(p.rows) < maxKept {
+		p.rows[key] = true
+	}
+	return false
 }
 
 // stuck reports whether a queue stagnates: a few messages wait, and most of

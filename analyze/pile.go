@@ -59,7 +59,9 @@ type Pile struct {
 	join      *maillog.Join
 	queue     []listed
 	listings  int
-	spans     []span // of the streams that were read, to see whether any two overlap
+	rows      map[uint64]bool // of listings: queue files and their recipients, by provider
+	aged      int             // of these, whose time of arrival is kept
+	spans     []span          // of the streams that were read, to see whether any two overlap
 	skips     *skips
 	bounces   bounce.Options
 	ours      ourHosts
@@ -119,6 +121,7 @@ func New(o Options) (*Pile, error) {
 		bounces:   bounce.Options{Ours: o.Ours},
 		ours:      readOurs(o.Ours),
 		closed:    make(map[uint64]bool),
+		rows:      make(map[uint64]bool),
 	}
 	p.home = p.providerID(provider.Identity{ID: local, Name: o.Texts.Text("provider.local", nil)})
 	return p, nil

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/postroad/postroad/event"
+	"github.com/postroad/postroad/mail"
 )
 
 // TestFormsOfTen reads testdata/ten: ten messages to one provider, eight of them
@@ -169,5 +172,63 @@ func TestHops(t *testing.T) {
 		if len(got) != 2 || got["yahoo"] != 5 || got[c.hop] != 5 {
 			t.Errorf("%s, ours %q: %v, want 5 at yahoo and 5 at %s", c.relay, c.ours, got, c.hop)
 		}
+	}
+}
+
+// TestBounceOfAService takes a bounce that a mail service wrote for its sender as
+// what it is: the end of its retries, on servers that only the service can see.
+func TestBounceOfAService(t *testing.T) {
+	for _, c := range []struct{ reporter, remote, platform string }{
+		{"GBRP265MB3012.GBRP265.PROD.OUTLOOK.COM", "mx-eu.mail.yahoo.com", "Exchange Online"},
+		{"mail.contoso.example", "mx-eu.mail.yahoo.com", ""},
+		{"GBRP265MB3012.GBRP265.PROD.OUTLOOK.COM", "contoso-example.mail.protection.outlook.com", ""}, // the receiving side's
+	} {
+		e := bounceAt(1, base, base)
+		e.Origin.Format = "dsn"
+		b := e.Body.(*event.Bounce)
+		b.ReportingHost, b.RemoteHost, b.Outcome = c.reporter, c.remote, mail.Permanent
+		p := newPile(t, Options{})
+		add(t, p, e)
+		r, err := p.Report()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Platform != c.platform || r.Providers[0].Expired != 1 {
+			t.Errorf("%s about %s: platform %q, %d expired", c.reporter, c.remote, r.Platform, r.Providers[0].Expired)
+		}
+	}
+}
+
+// TestLateAttemptOfASummary knows a delivery after an hour of retries, in a log
+// that names no messages, by the time at which its message came in.
+func TestLateAttemptOfASummary(t *testing.T) {
+	log := attemptAt("postfix-log", event.GradeLog, 1, base.Add(65*time.Minute), mail.Delivered, true)
+	a := log.Body.(*event.Attempt)
+	a.MessageID, a.QueueID, a.Delay = "", "4cXk1b2Zz9rQk", 65*time.Minute
+	row := attemptAt("exchange-trace-summary", event.GradeSummary, 1, base, mail.Delivered, true)
+	p := newPile(t, Options{})
+	add(t, p, log)
+	add(t, p, row)
+	r, err := p.Report()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Facts != 1 {
+		t.Errorf("%d facts, want 1", r.Facts)
+	}
+}
+
+// TestOwnSideIsNoComparison leaves what is put into our own mailboxes, the bounces
+// of the trouble among it, out of rates and comparisons.
+func TestOwnSideIsNoComparison(t *testing.T) {
+	text := ""
+	for i := range 8 {
+		at := base.Add(time.Duration(i) * 9 * time.Minute).Format(time.Stamp)
+		text += fmt.Sprintf("%[1]s mail postfix/smtp[1]: 4cXk%[2]db2Zz9rQk: to=<kunde%[2]d@yahoo.com>, relay=mta7.am0.yahoodns.net[203.0.113.106]:25, delay=1, delays=0/0/1/0, dsn=5.7.9, status=bounced (host mta7.am0.yahoodns.net[203.0.113.106] said: 554 5.7.9 Message not accepted for policy reasons. See https://postmaster.yahooinc.com/error-codes (in reply to end of DATA command))\n"+
+			"%[1]s mail postfix/local[1]: 4dXk%[2]db2Zz9rQk: to=<anna@contoso.example>, relay=local, delay=0.1, delays=0/0/0/0.1, dsn=2.0.0, status=sent (delivered to mailbox)\n", at, i)
+	}
+	r := analysed(t, Options{Year: 2024}, write(t, t.TempDir(), "mail.log", []byte(text)))
+	if len(r.Incidents) != 1 || r.Incidents[0].Rate != nil || !r.FailuresOnly {
+		t.Errorf("%+v, failures only %v", r.Incidents, r.FailuresOnly)
 	}
 }

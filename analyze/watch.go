@@ -52,8 +52,8 @@ const (
 	leastOfOne  = 1000      // of one of many incidents
 	mostOfOne   = 100_000
 
-	watchedFully = 8000    // providers
-	remembered   = 600_000 // failed messages, so that a retry is told from a message of its own
+	watchedFully = 5000    // providers
+	remembered   = 400_000 // failed messages, so that a retry is told from a message of its own
 )
 
 // bound divides what may be kept for all among n.

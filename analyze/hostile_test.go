@@ -196,7 +196,7 @@ func TestLoop(t *testing.T) {
 		t.Errorf("empty directory: %+v", r.Skipped)
 	}
 	r = analysed(t, Options{}, filepath.Join(dir, "missing.log"))
-	if skipped(r, event.SkipUnreadable) != 1 || !r.Unreadable() {
+	if skipped(r, event.SkipMissing) != 1 || !r.Unreadable() {
 		t.Errorf("missing: %+v", r.Skipped)
 	}
 }

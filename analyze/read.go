@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"io/fs"
 	"path"
 	"strings"
 	"time"
@@ -33,7 +34,12 @@ func Run(ctx context.Context, args []string, stdin io.Reader, o Options) (*Repor
 	}
 	defer p.Close()
 	err = source.Walk(ctx, args, stdin, source.Options{
-		Skip:     func(name string, why event.Skip, _ error) { p.skips.add(name, 0, why) },
+		Skip: func(name string, why event.Skip, err error) {
+			if errors.Is(err, fs.ErrNotExist) {
+				why = event.SkipMissing
+			}
+			p.skips.add(name, 0, why)
+		},
 		Progress: o.Progress,
 	}, p.read)
 	if err != nil {

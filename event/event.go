@@ -59,6 +59,7 @@ type Skip string
 // The reasons to leave input out.
 const (
 	SkipUnreadable Skip = "unreadable"     // the operating system refused it
+	SkipMissing    Skip = "missing"        // there is no such file
 	SkipEmpty      Skip = "empty"          // nothing is in it
 	SkipUnknown    Skip = "not-recognised" // no reader knows the form
 	SkipBinary     Skip = "binary"         // not text

@@ -204,12 +204,16 @@ func (q *listed) stuck() bool {
 func (p *Pile) queues(c *census) []Queue {
 	out := []Queue{}
 	if p.listings > 0 {
+		many := make(map[uint32]int64)
 		for id := range p.queue {
-			q := &p.queue[id]
-			if q.recipients == 0 {
-				continue
+			if n := p.queue[id].recipients; n > 0 {
+				many[uint32(id)] = n
 			}
-			row := Queue{Provider: p.label(uint32(id)).ID, Name: p.label(uint32(id)).Name, Source: fromListing,
+		}
+		ids := mostFirst(many, p.providers)
+		for _, id := range ids[:min(len(ids), MaxList)] {
+			q := &p.queue[id]
+			row := Queue{Provider: p.label(id).ID, Name: p.label(id).Name, Source: fromListing,
 				Recipients: q.recipients, Messages: q.messages, Oldest: instant(q.oldest), Newest: instant(q.newest),
 				Stagnates: q.stuck(), Classes: q.classes}
 			row.Domains, row.MoreDomains = capped(p.byUse(q.domains))

@@ -193,7 +193,12 @@ type merger []*cursor
 func (m merger) Len() int           { return len(m) }
 func (m merger) Less(i, j int) bool { return before(&m[i].now, &m[j].now) < 0 }
 func (m merger) Swap(i, j int)      { m[i], m[j] = m[j], m[i] }
-func (m *merger) Push(x any)        { *m = append(*m, x.(*cursor)) }
+func (m *merger) Push(x any) {
+	if c, ok := x.(*cursor); ok {
+		*m = append(*m, c)
+	}
+}
+
 func (m *merger) Pop() any {
 	old := *m
 	c := old[len(old)-1]

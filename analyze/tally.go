@@ -185,8 +185,9 @@ func (c *census) domainsOf(ids []uint32) map[uint32][]string {
 		all[id] = make(map[uint32]int64)
 	}
 	for key, n := range c.domains {
-		if used := all[uint32(key>>32)]; used != nil && uint32(key) > others {
-			used[uint32(key)] = n
+		domain := uint32(key & (1<<32 - 1))
+		if used := all[uint32(key>>32)]; used != nil && domain > others {
+			used[domain] = n
 		}
 	}
 	out := make(map[uint32][]string, len(ids))

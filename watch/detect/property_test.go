@@ -184,6 +184,32 @@ func TestInsideTheTrouble(t *testing.T) {
 }
 
 // TestPartialOutageDoesNotFlap holds an incident open while a quarter fails.
+// TestInsideTheTroubleWhileOthersWork: ten messages to ten people in two and a
+// half days, all refused, where little mail to another provider arrives. A
+// single mailbox that refuses as often is none.
+func TestInsideTheTroubleWhileOthersWork(t *testing.T) {
+	run := func(people uint64) []Incident {
+		d := New(Options{})
+		now := 1_700_000_000 * second
+		for n := range uint64(30) {
+			now += 2 * hour
+			o := Observation{Time: now, Message: mix(n), Mail: mix(n), Recipient: mix(n + 1000), Provider: 2, Outcome: mail.Delivered, Final: true}
+			if n%3 == 0 {
+				o.Provider, o.Outcome, o.Class = 1, mail.Permanent, mail.Blocklist
+				o.Recipient = mix(2000 + n/3%people)
+			}
+			d.Observe(&o)
+		}
+		return d.Incidents()
+	}
+	if i := run(10); len(i) != 1 || i[0].Provider != 1 || !i[0].Open() {
+		t.Errorf("ten people: %+v", i)
+	}
+	if i := run(1); len(i) != 0 {
+		t.Errorf("one mailbox: %+v", i)
+	}
+}
+
 func TestPartialOutageDoesNotFlap(t *testing.T) {
 	for seed := uint64(1); seed <= 4; seed++ {
 		l := quiet(seed, 2000, 40)

@@ -13,7 +13,7 @@ const (
 	watchOn   = 14 * day    // a trouble that comes back within is the same one
 	silence   = 7 * day     // without a failure, whatever else is not known
 	blip      = hour        // what is over sooner may be ordinary life of a busy stream
-	agreement = 36 * hour   // half-life of the agreement of different recipients
+	agreement = 60 * hour   // half-life of the agreement of different recipients
 	grown     = uint64(200) // messages from which small shares of failure mean something
 	noBefore  = 20          // messages of ordinary life below which there is no before
 )
@@ -166,7 +166,7 @@ func (d *Detector) sufficient(p *provider, e *evidence, r *ratios) (s Scope, tar
 	}
 	h := e.threshold(r, d.now, p.aYear(d.now))
 	if p.delivered < 5 { // nothing to compare with: different recipients must agree
-		need := 3.5 + 8*min(1, float64(d.delivered)/50)
+		need := 3.5 + 4*min(1, float64(d.delivered)/50)
 		if e.line == lineDNS || e.line == lineRecipient {
 			need += 4
 		}

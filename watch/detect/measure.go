@@ -20,6 +20,10 @@ type Measure struct {
 	options   MeasureOptions
 	all       []*measuring
 	by        map[ID][]*measuring // by provider
+	places    map[ID]int          // providers as neighbours, numbered as they come
+	ids       []ID                // ... and back
+	last      ID                  // the provider that was asked for last
+	place     int                 // ... and its number
 	waiting   []*measuring        // by the begin of the stretch before, not yet reached
 	active    []*measuring
 	began     bool
@@ -36,7 +40,7 @@ type measuring struct {
 	before     counted
 	tallies    [4]map[ID]*Tally
 	stages     map[mail.Stage]int64
-	neighbours map[ID]*neighbour
+	neighbours []neighbour     // by their number in Measure
 	hours      map[int64]int64 // messages an hour, the stretch before and the begin
 }
 
@@ -51,6 +55,7 @@ const (
 	tallyRecipient
 )
 
+// maxNeighbours is how many providers are followed beside those in trouble.
 const maxNeighbours = 512
 
 // NewMeasure prepares the second pass.
@@ -64,13 +69,13 @@ func NewMeasure(incidents []Incident, o MeasureOptions) *Measure {
 	if o.Before <= 0 {
 		o.Before = 7 * day
 	}
-	a := &Measure{options: o, by: map[ID][]*measuring{}}
+	a := &Measure{options: o, by: map[ID][]*measuring{}, places: map[ID]int{}, place: -1}
 	for _, i := range incidents {
 		x := &measuring{
 			m:    Measurement{Incident: i, Classes: map[mail.Class]int64{}},
 			from: i.Began() - o.Before, until: i.Ended(),
 			messages: newDistinct(o.Distinct), recipients: newDistinct(o.Distinct),
-			stages: map[mail.Stage]int64{}, neighbours: map[ID]*neighbour{}, hours: map[int64]int64{},
+			stages: map[mail.Stage]int64{}, hours: map[int64]int64{},
 		}
 		for k := range x.tallies {
 			x.tallies[k] = map[ID]*Tally{}
@@ -95,6 +100,15 @@ func (a *Measure) Observe(o *Observation) {
 		a.active = append(a.active, a.waiting[0])
 		a.waiting = a.waiting[1:]
 	}
+	if len(a.active) == 0 {
+		return
+	}
+	// What is the recipient's own part at another provider says nothing about
+	// the way.
+	n := -1
+	if !o.Session && !o.Suspended && (o.Outcome == mail.Delivered || groupOf(o.Class) != groupRecipient) {
+		n = a.number(o.Provider)
+	}
 	for i := 0; i < len(a.active); i++ {
 		x := a.active[i]
 		if x.until != 0 && o.Time > x.until+hour {
@@ -102,12 +116,32 @@ func (a *Measure) Observe(o *Observation) {
 			i--
 			continue
 		}
-		if x.m.Incident.Provider == o.Provider {
+		switch {
+		case x.m.Incident.Provider == o.Provider:
 			x.own(o, &a.options)
-		} else {
-			x.other(o)
+		case n >= 0:
+			x.other(o, n)
 		}
 	}
+}
+
+// number gives the number of a provider as a neighbour, -1 beyond the limit.
+// Every incident looks at every observation elsewhere, so that the search is
+// done once for all of them.
+func (a *Measure) number(p ID) int {
+	if p == a.last && len(a.ids) > 0 {
+		return a.place
+	}
+	n, ok := a.places[p]
+	if !ok {
+		if n = -1; len(a.ids) < maxNeighbours {
+			n = len(a.ids)
+			a.ids = append(a.ids, p)
+			a.places[p] = n
+		}
+	}
+	a.last, a.place = p, n
+	return n
 }
 
 // own takes an observation of the incident's provider.
@@ -205,25 +239,16 @@ func (x *measuring) tally(kind int, id ID, ok bool, limits *MeasureOptions) {
 	}
 }
 
-// other takes an observation of another provider. What is the recipient's own
-// part there says nothing about the way.
-func (x *measuring) other(o *Observation) {
-	if o.Session || o.Suspended || groupOf(o.Class) == groupRecipient && o.Outcome != mail.Delivered {
-		return
-	}
-	n := x.neighbours[o.Provider]
-	if n == nil {
-		if len(x.neighbours) >= maxNeighbours {
-			return
-		}
-		n = &neighbour{}
-		x.neighbours[o.Provider] = n
+// other takes an observation of another provider.
+func (x *measuring) other(o *Observation, place int) {
+	if place >= len(x.neighbours) {
+		x.neighbours = append(x.neighbours, make([]neighbour, place+1-len(x.neighbours))...)
 	}
 	switch {
 	case o.Time < x.m.Incident.Began():
-		n.before.add(o, o.Outcome != mail.Delivered)
+		x.neighbours[place].before.add(o, o.Outcome != mail.Delivered)
 	case x.m.Incident.At(o.Time):
-		n.during.add(o, o.Outcome != mail.Delivered)
+		x.neighbours[place].during.add(o, o.Outcome != mail.Delivered)
 	}
 }
 
@@ -274,11 +299,12 @@ func (x *measuring) finish(a *Measure) {
 		m.StageShare = float64(most) / float64(all)
 	}
 	m.VolumeFactor = x.volume()
-	for id, n := range x.neighbours {
+	for place := range x.neighbours {
+		n := &x.neighbours[place]
 		if n.during.attempts == 0 {
 			continue
 		}
-		o := Neighbour{Provider: id, Messages: n.during.attempts, Failed: n.during.failures,
+		o := Neighbour{Provider: a.ids[place], Messages: n.during.attempts, Failed: n.during.failures,
 			Share: float64(n.during.failures) / float64(n.during.attempts)}
 		if n.before.attempts > 0 {
 			o.Before = float64(n.before.failures) / float64(n.before.attempts)

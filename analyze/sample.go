@@ -124,6 +124,7 @@ func (s *samples) of(provider uint32, classes []uint8, spans []span, n int) []ke
 		}
 	}
 	slices.SortFunc(all, func(a, b kept) int { return before(&a.fact, &b.fact) })
+	all = distinct(all, n)
 	if len(all) <= n {
 		return all
 	}
@@ -150,6 +151,23 @@ func (s *samples) of(provider uint32, classes []uint8, spans []span, n int) []ke
 		}
 	}
 	return out
+}
+
+// distinct leaves out further attempts of one message, as long as n others are
+// there to be shown.
+func distinct(all []kept, n int) []kept {
+	seen := make(map[uint64]bool, len(all))
+	first := make([]kept, 0, len(all))
+	for i := range all {
+		if pair := all[i].pair(); !seen[pair] {
+			seen[pair] = true
+			first = append(first, all[i])
+		}
+	}
+	if len(first) < n {
+		return all
+	}
+	return first
 }
 
 func within(spans []span, at int64) bool {

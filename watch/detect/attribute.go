@@ -51,6 +51,8 @@ const enough = 5
 
 func compareWith(m *Measurement, all []Measurement) comparison {
 	var c comparison
+	var small Neighbour // those with little mail, taken together
+	smalls := int64(0)
 	for i := range m.Others {
 		o := &m.Others[i]
 		switch {
@@ -60,6 +62,11 @@ func compareWith(m *Measurement, all []Measurement) comparison {
 				c.tried++
 			}
 		case o.Messages < enough:
+			if o.Incident == 0 {
+				small.Messages += o.Messages
+				small.Failed += o.Failed
+				smalls++
+			}
 		default:
 			c.tried++
 			if o.Incident == 0 && o.Share <= max(0.1, o.Before+0.05, 2*o.Before) {
@@ -67,6 +74,11 @@ func compareWith(m *Measurement, all []Measurement) comparison {
 				c.fineMessages += o.Messages
 			}
 		}
+	}
+	if small.Messages >= 2*enough && small.Failed*10 <= small.Messages {
+		c.tried += int(smalls)
+		c.fine += smalls
+		c.fineMessages += small.Messages
 	}
 	c.badAddresses, c.goodAddresses, c.address = contrast(m.Addresses)
 	c.badSources, c.goodSources, c.source = contrast(m.Sources)
@@ -94,20 +106,35 @@ func closeTo(i *Incident, number int, all []Measurement) bool {
 }
 
 // contrast divides tallies into those that fail and those that work, where the
-// difference is plain; without one it names none.
+// difference is plain; without one it names none. Where each of those that work
+// was tried a few times only, they count together, if chance would not have
+// spared them all.
 func contrast(list []Tally) (bad []ID, good int, sum Tally) {
+	var clean, all Tally
+	cleans := 0
 	for _, t := range list {
 		n := t.Failed + t.Delivered
 		share := float64(t.Failed) / float64(max(n, 1))
+		all.Failed += t.Failed
+		all.Delivered += t.Delivered
 		switch {
+		case share <= 0.1 && n > 0:
+			cleans++
+			clean.Delivered += t.Delivered
+			clean.Failed += t.Failed
+			if n >= enough {
+				good++
+			}
 		case n < 3:
 		case share >= 0.5:
 			bad = append(bad, t.ID)
 			sum.Failed += t.Failed
 			sum.Delivered += t.Delivered
-		case share <= 0.1 && n >= enough:
-			good++
 		}
+	}
+	works := float64(all.Delivered) / float64(max(all.Delivered+all.Failed, 1))
+	if clean.Failed == 0 && clean.Delivered > 1 && math.Pow(works, float64(clean.Delivered)) < 0.001 {
+		good = cleans
 	}
 	if good == 0 {
 		return nil, 0, Tally{}

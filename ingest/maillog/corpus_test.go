@@ -100,7 +100,10 @@ func checkPairs(t *testing.T, name string, l Line, pairs string) {
 		case "orig_to":
 			got = a.OrigRcpt
 		case "from":
-			got, want = a.SenderDomain, domainOf(want)
+			got = a.Sender
+			if a.SenderDomain != domainOf(want) {
+				t.Errorf("%s: the sender's domain is %q", name, a.SenderDomain)
+			}
 		case "helo":
 			got = a.HELO
 		case "delay":
@@ -168,7 +171,7 @@ func field(l Line, key string) (value string, placed bool) {
 	case "postfix_status", "postfix_action":
 		return l.Status, true
 	case "postfix_from":
-		return "", false
+		return a.Sender, true
 	case "postfix_relay_hostname", "postfix_client_hostname":
 		if a.RemoteHost == "" {
 			return "unknown", true

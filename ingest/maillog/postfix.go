@@ -306,7 +306,8 @@ func postfixExpired(l *Line, s string) bool {
 	}
 	l.Kind = KindExpired
 	a := l.begin()
-	a.SenderDomain, a.Outcome, a.Final = domainOf(from), mail.Permanent, true
+	a.Sender, a.SenderDomain = from, domainOf(from)
+	a.Outcome, a.Final = mail.Permanent, true
 	l.Attempt = a
 	return true
 }

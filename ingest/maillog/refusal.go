@@ -126,7 +126,7 @@ func (l *Line) fields(s string) string {
 		}
 		switch key {
 		case "from":
-			a.SenderDomain = domainOf(value)
+			a.Sender, a.SenderDomain = value, domainOf(value)
 		case "to":
 			a.Recipient = value
 		case "helo":

@@ -10,7 +10,8 @@ func (p *Pile) Report() (*Report, error) {
 		return nil, p.failed
 	}
 	// What only reading needs makes room for what counts.
-	p.join, p.known, p.rows, p.said = nil, nil, nil, evidence{}
+	p.join, p.known, p.said = nil, nil, evidence{}
+	p.queue.known, p.queue.arrived = identities{}, nil
 	if err := p.settle(); err != nil {
 		return nil, err
 	}

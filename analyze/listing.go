@@ -13,16 +13,28 @@ import (
 	"github.com/postroad/postroad/mail"
 )
 
+// listings is what the queue listings of a pile have. A queue has as many
+// providers as it has domains, most of them with a row or two: what is kept of
+// each is one flat record, and what they have several of stands in tables of all.
+type listings struct {
+	many    int      // listings
+	of      []listed // by provider
+	classes map[uint64]int64
+	domains map[uint64]int64
+	known   identities // queue files and their recipients, by provider
+	arrived []arrival  // of the listing that is being read: what has no place in old yet
+}
+
 // listed is what the queue listings have of one provider.
 type listed struct {
 	recipients, messages int64
 	deferred             int64 // with a reason
 	old                  int64 // in the queue for longer than stale, or of unknown age and tried
 	oldest, newest       int64
-	classes              map[mail.Class]int64
-	domains              map[uint32]int64
-	ages                 []int64 // arrivals of what has no place in old yet
 }
+
+// arrival is when a row's message came into the queue, in Unix seconds.
+type arrival struct{ provider, at uint32 }
 
 // stale is how long a message may wait before it counts as stuck: by then every
 // MTA has tried at least twice (RFC 5321 section 4.5.4.1).
@@ -31,9 +43,13 @@ const stale = time.Hour
 // fromListing is the source of a queue of the report that a listing gives.
 const fromListing = "listing"
 
-// maxKept is how many identities of rows, and how many of their times of arrival,
-// are kept of all listings.
-const maxKept = 1_000_000
+// maxKept is how many identities of rows are kept of all listings, and how many
+// times of arrival of one; maxPairs is how many classes, and how many domains, of
+// providers.
+const (
+	maxKept  = 1_000_000
+	maxPairs = 4 * tableSize
+)
 
 // formatQueue is the format of a fact that a listing tells of.
 const formatQueue = "queue-listing"
@@ -45,7 +61,7 @@ func (p *Pile) listing(s *source.Stream, skip func(int64, event.Skip)) error {
 	if now.IsZero() || now.After(p.Now) {
 		now = p.Now
 	}
-	p.listings++
+	p.queue.many++
 	before := len(p.late)
 	o := queue.Options{Zone: p.Zone, Modified: s.Modified, Now: p.Now, Skip: skip}
 	err := queue.Read(s, o, func(it queue.Item) error {
@@ -67,20 +83,17 @@ const queueLife = 6 * 24 * time.Hour
 func (p *Pile) grow(now int64, first int) {
 	for i := first; i < len(p.late); i++ {
 		f := &p.late[i]
-		if at := p.queue[f.provider].asOf(now); f.is(queued) && at > f.at {
+		if at := p.queue.of[f.provider].asOf(now); f.is(queued) && at > f.at {
 			f.delay = millis(time.Duration(at - f.at))
 		}
 	}
-	for i := range p.queue {
-		q := &p.queue[i]
-		at := q.asOf(now)
-		for _, arrived := range q.ages {
-			if at-arrived > int64(stale) {
-				q.old++
-			}
+	for _, a := range p.queue.arrived {
+		q := &p.queue.of[a.provider]
+		if q.asOf(now)-int64(a.at)*second > int64(stale) {
+			q.old++
 		}
-		q.ages = nil
 	}
+	p.queue.arrived = p.queue.arrived[:0]
 }
 
 // asOf gives the time of a listing whose file is of the time now.
@@ -135,22 +148,19 @@ func (p *Pile) item(it *queue.Item) error {
 
 // waits counts one row by provider.
 func (p *Pile) waits(f *fact, it *queue.Item, count int64) {
-	for int(f.provider) >= len(p.queue) {
-		p.queue = append(p.queue, listed{})
+	if n := int(f.provider) + 1 - len(p.queue.of); n > 0 {
+		p.queue.of = append(p.queue.of, make([]listed, n)...)
 	}
-	q := &p.queue[f.provider]
-	if q.classes == nil {
-		*q = listed{classes: map[mail.Class]int64{}, domains: map[uint32]int64{}}
-	}
+	q := &p.queue.of[f.provider]
 	if f.queue != 0 && it.Recipient != "" {
-		if p.met(mix(queuePair(f), uint64(f.provider))) {
+		if p.queue.known.met(mix(queuePair(f), uint64(f.provider))) {
 			return // one queue in two forms
 		}
 	}
 	q.recipients += count
 	if f.queue == 0 || it.Recipient == "" {
 		q.messages += count
-	} else if !p.met(mix(f.queue, uint64(f.provider))) {
+	} else if !p.queue.known.met(mix(f.queue, uint64(f.provider))) {
 		q.messages++
 	}
 	tried := it.Reason != "" || it.Retrying
@@ -158,10 +168,10 @@ func (p *Pile) waits(f *fact, it *queue.Item, count int64) {
 		q.deferred += count
 	}
 	if it.Reason != "" {
-		q.classes[classOf(f.class)] += count
+		tell(p.queue.classes, poolKey(f.provider, f.class), count)
 	}
 	if f.domain > others {
-		q.domains[f.domain] += count
+		tell(p.queue.domains, uint64(f.provider)<<32|uint64(f.domain), count)
 	}
 	if it.Arrived.IsZero() {
 		if tried {
@@ -174,22 +184,63 @@ func (p *Pile) waits(f *fact, it *queue.Item, count int64) {
 		q.oldest = at
 	}
 	q.newest = max(q.newest, at)
-	if p.aged < maxKept {
-		p.aged++
-		q.ages = append(q.ages, at)
+	if len(p.queue.arrived) < maxKept {
+		p.queue.arrived = append(p.queue.arrived, arrival{f.provider, uint32(min(max(it.Arrived.Unix(), 0), 1<<32-1))})
 	}
+}
+
+// tell adds to a count of a table that holds no more than maxPairs.
+func tell(counts map[uint64]int64, key uint64, n int64) {
+	if _, ok := counts[key]; ok || len(counts) < maxPairs {
+		counts[key] += n
+	}
+}
+
+// identities are the hashes of what was listed. Of a million keys a map takes
+// twice the room.
+type identities struct {
+	slots []uint64 // 0 is free
+	n     int
 }
 
 // met reports whether a queue file, or one of its recipients, was listed before
 // for a provider, and remembers it.
-func (p *Pile) met(key uint64) bool {
-	if p.rows[key] {
+func (k *identities) met(key uint64) bool {
+	if key == 0 {
+		key = 1 // one in 2^64
+	}
+	if 4*k.n >= 3*len(k.slots) {
+		k.grow()
+	}
+	i := k.place(key)
+	if k.slots[i] == key {
 		return true
 	}
-	if len(p.rows) < maxKept {
-		p.rows[key] = true
+	if k.n < maxKept {
+		k.slots[i] = key
+		k.n++
 	}
 	return false
+}
+
+// place gives where a key stands or belongs. Keys are hashes already.
+func (k *identities) place(key uint64) uint64 {
+	mask := uint64(len(k.slots) - 1)
+	i := key & mask
+	for k.slots[i] != 0 && k.slots[i] != key {
+		i = (i + 1) & mask
+	}
+	return i
+}
+
+func (k *identities) grow() {
+	before := k.slots
+	k.slots = make([]uint64, max(2*len(before), 64))
+	for _, key := range before {
+		if key != 0 {
+			k.slots[k.place(key)] = key
+		}
+	}
 }
 
 // stuck reports whether a queue stagnates: a few messages wait, and most of
@@ -203,22 +254,8 @@ func (q *listed) stuck() bool {
 // what the logs leave open.
 func (p *Pile) queues(c *census) []Queue {
 	out := []Queue{}
-	if p.listings > 0 {
-		many := make(map[uint32]int64)
-		for id := range p.queue {
-			if n := p.queue[id].recipients; n > 0 {
-				many[uint32(id)] = n
-			}
-		}
-		ids := mostFirst(many, p.providers)
-		for _, id := range ids[:min(len(ids), MaxList)] {
-			q := &p.queue[id]
-			row := Queue{Provider: p.label(id).ID, Name: p.label(id).Name, Source: fromListing,
-				Recipients: q.recipients, Messages: q.messages, Oldest: instant(q.oldest), Newest: instant(q.newest),
-				Stagnates: q.stuck(), Classes: q.classes}
-			row.Domains, row.MoreDomains = capped(p.byUse(q.domains))
-			out = append(out, row)
-		}
+	if p.queue.many > 0 {
+		out = p.listedQueues()
 	} else {
 		out = c.leftOpen()
 	}
@@ -227,6 +264,37 @@ func (p *Pile) queues(c *census) []Queue {
 	})
 	if len(out) > MaxList {
 		out = out[:MaxList]
+	}
+	return out
+}
+
+// listedQueues builds the queues of the providers for whom most is listed.
+func (p *Pile) listedQueues() []Queue {
+	many := make(map[uint32]int64)
+	for id := range p.queue.of {
+		if n := p.queue.of[id].recipients; n > 0 {
+			many[uint32(id)] = n
+		}
+	}
+	ids, _ := capped(mostFirst(many, p.providers))
+	classes := make(map[uint32]map[mail.Class]int64, len(ids))
+	for _, id := range ids {
+		classes[id] = make(map[mail.Class]int64)
+	}
+	for key, n := range p.queue.classes {
+		if counts := classes[uint32(key>>8)]; counts != nil {
+			counts[classOf(uint8(key))] = n
+		}
+	}
+	domains := p.domainsOf(p.queue.domains, ids)
+	out := make([]Queue, 0, len(ids))
+	for _, id := range ids {
+		q := &p.queue.of[id]
+		row := Queue{Provider: p.label(id).ID, Name: p.label(id).Name, Source: fromListing,
+			Recipients: q.recipients, Messages: q.messages, Oldest: instant(q.oldest), Newest: instant(q.newest),
+			Stagnates: q.stuck(), Classes: classes[id]}
+		row.Domains, row.MoreDomains = capped(domains[id])
+		out = append(out, row)
 	}
 	return out
 }
@@ -241,6 +309,13 @@ func (p *Pile) byUse(m map[uint32]int64) []string {
 	return out
 }
 
+// openQueue is a queue that logs leave open.
+type openQueue struct {
+	listed
+	classes map[mail.Class]int64
+	domains map[uint32]int64
+}
+
 // leftOpen gives what the logs show as deferred and never as over, of the
 // providers for whom most waits.
 func (c *census) leftOpen() []Queue {
@@ -251,12 +326,12 @@ func (c *census) leftOpen() []Queue {
 			many[w.provider()]++
 		}
 	}
-	rows := make(map[uint32]*listed)
+	rows := make(map[uint32]*openQueue)
 	for _, id := range mostFirst(many, p.providers) {
 		if len(rows) == MaxList {
 			break
 		}
-		rows[id] = &listed{classes: map[mail.Class]int64{}, domains: map[uint32]int64{}}
+		rows[id] = &openQueue{classes: map[mail.Class]int64{}, domains: map[uint32]int64{}}
 	}
 	for pair, w := range c.open {
 		q := rows[w.provider()]

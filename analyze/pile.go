@@ -57,11 +57,8 @@ type Pile struct {
 	late      []fact // of a grade below detail: they may tell of what a log tells too
 	lateIDs   map[int]string
 	join      *maillog.Join
-	queue     []listed
-	listings  int
-	rows      map[uint64]bool // of listings: queue files and their recipients, by provider
-	aged      int             // of these, whose time of arrival is kept
-	spans     []span          // of the streams that were read, to see whether any two overlap
+	queue     listings
+	spans     []span // of the streams that were read, to see whether any two overlap
 	skips     *skips
 	bounces   bounce.Options
 	ours      ourHosts
@@ -121,7 +118,7 @@ func New(o Options) (*Pile, error) {
 		bounces:   bounce.Options{Ours: o.Ours},
 		ours:      readOurs(o.Ours),
 		closed:    make(map[uint64]bool),
-		rows:      make(map[uint64]bool),
+		queue:     listings{classes: make(map[uint64]int64), domains: make(map[uint64]int64)},
 	}
 	p.home = p.providerID(provider.Identity{ID: local, Name: o.Texts.Text("provider.local", nil)})
 	return p, nil

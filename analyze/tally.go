@@ -178,13 +178,14 @@ func round(v float64) *float64 {
 	return &v
 }
 
-// domainsOf lists the domains of some providers, the most used first.
-func (c *census) domainsOf(ids []uint32) map[uint32][]string {
+// domainsOf lists the domains of some providers, the most used first, from
+// counts by provider and domain.
+func (p *Pile) domainsOf(counts map[uint64]int64, ids []uint32) map[uint32][]string {
 	all := make(map[uint32]map[uint32]int64, len(ids))
 	for _, id := range ids {
 		all[id] = make(map[uint32]int64)
 	}
-	for key, n := range c.domains {
+	for key, n := range counts {
 		domain := uint32(key & (1<<32 - 1))
 		if used := all[uint32(key>>32)]; used != nil && domain > others {
 			used[domain] = n
@@ -192,7 +193,7 @@ func (c *census) domainsOf(ids []uint32) map[uint32][]string {
 	}
 	out := make(map[uint32][]string, len(ids))
 	for id, used := range all {
-		out[id] = c.p.byUse(used)
+		out[id] = p.byUse(used)
 	}
 	return out
 }
@@ -222,7 +223,7 @@ func (c *census) table(sparks map[uint32][]float64) (list []Provider, more int) 
 		return cmp.Or(cmp.Compare(y.attempts(), x.attempts()), bytes.Compare(p.providers.bytes(a), p.providers.bytes(b)))
 	})
 	kept, more := capped(ids)
-	domains := c.domainsOf(kept)
+	domains := p.domainsOf(c.domains, kept)
 	list = make([]Provider, 0, len(kept))
 	for _, id := range kept {
 		t := &c.tallies[id]

@@ -11,7 +11,7 @@ func (p *Pile) Report() (*Report, error) {
 	}
 	// What only reading needs makes room for what counts.
 	p.join, p.known, p.said = nil, nil, evidence{}
-	p.queue.known, p.queue.arrived = identities{}, nil
+	queue := p.listedQueues()
 	if err := p.settle(); err != nil {
 		return nil, err
 	}
@@ -26,6 +26,10 @@ func (p *Pile) Report() (*Report, error) {
 		return nil, err
 	}
 	c.settleOpen()
+	if p.queue.many == 0 {
+		queue = c.leftOpen()
+	}
+	c.open = nil // the second pass needs room too
 	w.end()
 	if err := p.attempts(w.measure); err != nil {
 		return nil, err
@@ -41,7 +45,7 @@ func (p *Pile) Report() (*Report, error) {
 		attached:     p.attached,
 		Backscatter:  p.backscatter,
 		Complaints:   p.complaints,
-		Queue:        p.queues(c),
+		Queue:        longest(queue),
 	}
 	r.Providers, r.MoreProviders = c.table(w.sparks())
 	r.Incidents, r.MoreIncidents = w.incidents(c)

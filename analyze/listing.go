@@ -21,8 +21,9 @@ type listings struct {
 	of      []listed // by provider
 	classes map[uint64]int64
 	domains map[uint64]int64
-	known   identities // queue files and their recipients, by provider
-	arrived []arrival  // of the listing that is being read: what has no place in old yet
+	known   identities // recipients of queue files, by provider
+	now     int64      // the time of the listing that is being read
+	arrived []arrival  // of that listing: what has no place in old yet
 }
 
 // listed is what the queue listings have of one provider.
@@ -31,6 +32,7 @@ type listed struct {
 	deferred             int64 // with a reason
 	old                  int64 // in the queue for longer than stale, or of unknown age and tried
 	oldest, newest       int64
+	last                 uint64 // the queue file that was counted last
 }
 
 // arrival is when a row's message came into the queue, in Unix seconds.
@@ -43,11 +45,11 @@ const stale = time.Hour
 // fromListing is the source of a queue of the report that a listing gives.
 const fromListing = "listing"
 
-// maxKept is how many identities of rows are kept of all listings, and how many
-// times of arrival of one; maxPairs is how many classes, and how many domains, of
-// providers.
+// maxKept is how many identities of rows are kept of all listings (they fill a
+// table of a million by three quarters), and how many times of arrival of one;
+// maxPairs is how many classes, and how many domains, of providers.
 const (
-	maxKept  = 1_000_000
+	maxKept  = 3 << 18
 	maxPairs = 4 * tableSize
 )
 
@@ -62,13 +64,14 @@ func (p *Pile) listing(s *source.Stream, skip func(int64, event.Skip)) error {
 		now = p.Now
 	}
 	p.queue.many++
+	p.queue.now = now.UnixNano()
 	before := len(p.late)
 	o := queue.Options{Zone: p.Zone, Modified: s.Modified, Now: p.Now, Skip: skip}
 	err := queue.Read(s, o, func(it queue.Item) error {
 		p.events++
 		return p.item(&it)
 	})
-	p.grow(now.UnixNano(), before)
+	p.grow(before)
 	return err
 }
 
@@ -80,7 +83,8 @@ const queueLife = 6 * 24 * time.Hour
 // facts of it, those from first on, for how long they have. A listing does
 // not say when it was made: it is the file's time, unless that is further from
 // the newest message than mail stays in a queue; then the file is a copy.
-func (p *Pile) grow(now int64, first int) {
+func (p *Pile) grow(first int) {
+	now := p.queue.now
 	for i := first; i < len(p.late); i++ {
 		f := &p.late[i]
 		if at := p.queue.of[f.provider].asOf(now); f.is(queued) && at > f.at {
@@ -160,7 +164,8 @@ func (p *Pile) waits(f *fact, it *queue.Item, count int64) {
 	q.recipients += count
 	if f.queue == 0 || it.Recipient == "" {
 		q.messages += count
-	} else if !p.queue.known.met(mix(f.queue, uint64(f.provider))) {
+	} else if q.last != f.queue { // its recipients stand together
+		q.last = f.queue
 		q.messages++
 	}
 	tried := it.Reason != "" || it.Retrying
@@ -184,7 +189,14 @@ func (p *Pile) waits(f *fact, it *queue.Item, count int64) {
 		q.oldest = at
 	}
 	q.newest = max(q.newest, at)
-	if len(p.queue.arrived) < maxKept {
+	switch {
+	case q.asOf(p.queue.now) == p.queue.now: // and a newer row does not change it
+		if p.queue.now-at > int64(stale) {
+			q.old++
+		}
+	case q.newest-at > int64(stale):
+		q.old++
+	case len(p.queue.arrived) < maxKept:
 		p.queue.arrived = append(p.queue.arrived, arrival{f.provider, uint32(min(max(it.Arrived.Unix(), 0), 1<<32-1))})
 	}
 }
@@ -196,20 +208,19 @@ func tell(counts map[uint64]int64, key uint64, n int64) {
 	}
 }
 
-// identities are the hashes of what was listed. Of a million keys a map takes
-// twice the room.
+// identities are the hashes of what was listed. A map takes four times the room.
 type identities struct {
 	slots []uint64 // 0 is free
 	n     int
 }
 
-// met reports whether a queue file, or one of its recipients, was listed before
-// for a provider, and remembers it.
+// met reports whether a recipient of a queue file was listed before for a
+// provider, and remembers it.
 func (k *identities) met(key uint64) bool {
 	if key == 0 {
 		key = 1 // one in 2^64
 	}
-	if 4*k.n >= 3*len(k.slots) {
+	if k.n < maxKept && 4*k.n >= 3*len(k.slots) {
 		k.grow()
 	}
 	i := k.place(key)
@@ -250,25 +261,17 @@ func (q *listed) stuck() bool {
 	return q.recipients >= 3 && q.old*2 >= q.recipients && tried
 }
 
-// queues builds the report's queue: of listings where there are any, else of
-// what the logs leave open.
-func (p *Pile) queues(c *census) []Queue {
-	out := []Queue{}
-	if p.queue.many > 0 {
-		out = p.listedQueues()
-	} else {
-		out = c.leftOpen()
-	}
-	slices.SortFunc(out, func(a, b Queue) int {
+// longest puts the queues of a report in order: where most waits, first.
+func longest(queues []Queue) []Queue {
+	slices.SortFunc(queues, func(a, b Queue) int {
 		return cmp.Or(cmp.Compare(b.Recipients, a.Recipients), strings.Compare(a.Provider, b.Provider))
 	})
-	if len(out) > MaxList {
-		out = out[:MaxList]
-	}
-	return out
+	queues, _ = capped(queues)
+	return queues
 }
 
-// listedQueues builds the queues of the providers for whom most is listed.
+// listedQueues builds the queues of the providers for whom most is listed, and
+// gives back what was kept of the rest. It may be asked once.
 func (p *Pile) listedQueues() []Queue {
 	many := make(map[uint32]int64)
 	for id := range p.queue.of {
@@ -296,6 +299,7 @@ func (p *Pile) listedQueues() []Queue {
 		row.Domains, row.MoreDomains = capped(domains[id])
 		out = append(out, row)
 	}
+	p.queue = listings{many: p.queue.many}
 	return out
 }
 

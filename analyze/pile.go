@@ -422,6 +422,9 @@ func (p *Pile) keep(f *fact, v *evidence) error {
 		if f.grade == uint8(event.GradeReport) && len(p.lateIDs) < maxLateIDs {
 			p.lateIDs[len(p.late)] = v.id()
 		}
+		if n := len(p.late); n == cap(p.late) { // of half a million no more room than for these
+			p.late = append(make([]fact, 0, min(max(n+n/2, 1024), maxLate)), p.late...)
+		}
 		p.late = append(p.late, *f)
 		return nil
 	}

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -82,50 +83,77 @@ func (c *listing) objects(read func(object []byte, line int64) error) error {
 	}
 }
 
-// object gives the bytes of an object that begins here.
+// object gives the bytes of an object that begins here; they are good until the
+// next call.
 func (c *listing) object() (object []byte, why event.Skip) {
-	depth, quoted, escaped := 0, false, false
+	object = c.room[:0]
+	defer func() {
+		if c.room = object; cap(object) > maxLine { // one giant is no reason to keep its room
+			c.room = nil
+		}
+	}()
+	var at nesting
 	for {
-		b, err := c.buf.ReadByte()
-		if err != nil {
+		if _, err := c.buf.Peek(1); err != nil {
 			c.err = err
 			if errors.Is(err, io.EOF) {
-				return nil, event.SkipCut
+				return object, event.SkipCut
 			}
-			return nil, event.SkipUnreadable
+			return object, event.SkipUnreadable
 		}
-		if b == '\n' {
+		piece, _ := c.buf.Peek(c.buf.Buffered()) // what is there already
+		if i := bytes.IndexByte(piece, '\n'); i >= 0 {
+			piece = piece[:i+1]
+		}
+		n, done := at.end(piece)
+		if room := maxObject + 1 - len(object); room > 0 {
+			object = append(object, piece[:min(n, room)]...)
+		}
+		newline := piece[n-1] == '\n'
+		_, _ = c.buf.Discard(n) // it is there
+		switch {
+		case done && len(object) > maxObject:
+			return object, event.SkipLong
+		case done:
+			return object, ""
+		case newline:
 			c.n++
-			if quoted { // in JSON a line does not end in a text
-				return nil, event.SkipBroken
+			if at.quoted { // in JSON a line does not end in a text
+				return object, event.SkipBroken
 			}
 			if next, _ := c.buf.Peek(8); string(next) == `{"queue_` {
-				return nil, event.SkipBroken
+				return object, event.SkipBroken
 			}
 		}
-		if len(object) <= maxObject {
-			object = append(object, b)
-		}
-		switch {
-		case escaped:
-			escaped = false
-		case quoted:
-			escaped, quoted = b == '\\', b != '"'
-		case b == '"':
-			quoted = true
-		case b == '{':
-			depth++
-		case b == '}':
-			depth--
-		}
-		if depth > 0 {
-			continue
-		}
-		if len(object) > maxObject {
-			return nil, event.SkipLong
-		}
-		return object, ""
 	}
+}
+
+// nesting is how deep inside of a JSON value a reader stands.
+type nesting struct {
+	depth           int
+	quoted, escaped bool
+}
+
+// end gives how many bytes of a piece belong to the object, and whether it ends
+// with them.
+func (at *nesting) end(piece []byte) (n int, done bool) {
+	for i, b := range piece {
+		switch {
+		case at.escaped:
+			at.escaped = false
+		case at.quoted:
+			at.escaped, at.quoted = b == '\\', b != '"'
+		case b == '"':
+			at.quoted = true
+		case b == '{':
+			at.depth++
+		case b == '}':
+			if at.depth--; at.depth == 0 {
+				return i + 1, true
+			}
+		}
+	}
+	return len(piece), false
 }
 
 // postfixObject reads a message of "postqueue -j", see postqueue(1).

@@ -192,7 +192,8 @@ type listing struct {
 	*lines
 	o     *Options
 	visit func(Item) error
-	read  int // records that were read
+	read  int    // records that were read
+	room  []byte // for an object
 }
 
 // lines gives the lines of a text.

@@ -29,7 +29,7 @@ type Options struct {
 	Now       time.Time      // zero = the time of New
 	Full      bool           // samples with whole addresses
 	TempDir   string         // for facts beyond those held in memory; "" = the system's
-	Held      int            // facts held in memory; 0 = 400,000
+	Held      int            // facts held in memory; 0 = 200,000
 
 	// Progress, if set, is told now and then how much of an input was read; total
 	// is -1 where that is not known.

@@ -160,6 +160,9 @@ func parseLine(line string, cut stamp) (l Line, ok bool) {
 		return parseJSON(line, cut)
 	}
 	p := cutPrefix(line, cut)
+	if p.time.Equal(never) {
+		p.time = time.Time{}
+	}
 	l.Time, l.Host, l.Service, l.PID = p.time, p.host, p.tag, p.pid
 	if !parseMessage(&l, p, cut) {
 		return Line{}, false

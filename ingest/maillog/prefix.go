@@ -273,6 +273,15 @@ func isWeekday(s string) bool {
 	return false
 }
 
+// never is the time of a stamp with a day that its month does not have; no log
+// is so old.
+var never = time.Unix(0, 0).UTC()
+
+// daysOf gives the days of a month.
+func daysOf(year int, month time.Month) int {
+	return time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
+}
+
 // cutTraditional reads "Jan 22 09:10:11".
 func cutTraditional(s string, year int, loc *time.Location) (t time.Time, rest string, ok bool) {
 	t, rest, _, ok = readTraditional(s, year, loc)
@@ -303,6 +312,9 @@ func readTraditional(s string, year int, loc *time.Location) (t time.Time, rest 
 	}
 	if year == 0 {
 		year = latestYear(month, day)
+	}
+	if day > 28 && day > daysOf(year, month) {
+		return never, after, has, true
 	}
 	return time.Date(year, month, day, h, m, sec, nano, loc), after, has, true
 }
@@ -365,6 +377,9 @@ func cutISO(s string, loc *time.Location) (t time.Time, rest string, ok bool) {
 		return time.Time{}, s, false
 	}
 	zone, rest := cutZone(rest, loc)
+	if d > 28 && d > daysOf(y, time.Month(mo)) {
+		return never, strings.TrimLeft(rest, " "), true
+	}
 	return time.Date(y, time.Month(mo), d, h, m, sec, nano, zone), strings.TrimLeft(rest, " "), true
 }
 

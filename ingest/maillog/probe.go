@@ -127,7 +127,7 @@ func (s *survey) line(line string) {
 		return
 	}
 	t, _, has, ok := readTraditional(line, 1996, time.UTC)
-	if !ok || has {
+	if !ok || has || t.Equal(never) {
 		return
 	}
 	m := monthDay{int(t.Month()), t.Day(), t.Hour()*3600 + t.Minute()*60 + t.Second()}

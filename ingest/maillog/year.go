@@ -158,7 +158,10 @@ func (c *calendar) place(month, day, second int) int64 {
 			return c.local(civilDay(year, month, day)*daySeconds + int64(second))
 		}
 	}
-	if month == 2 && day == 29 && !leap(year) && !c.fixed {
+	if month == 2 && day == 29 && !leap(year) {
+		if c.fixed {
+			return never.Unix()
+		}
 		if c.walk.year != 0 {
 			c.slip = 1
 		}
@@ -273,6 +276,9 @@ func (c *calendar) cutTraditional(s string) (t time.Time, rest string, ok bool) 
 	t, rest, year, ok := readTraditional(s, 1996, time.UTC)
 	if !ok {
 		return t, s, false
+	}
+	if t.Equal(never) {
+		return t, rest, true
 	}
 	second := t.Hour()*3600 + t.Minute()*60 + t.Second()
 	if year {

@@ -13,6 +13,7 @@ type lines struct {
 	block []byte // what of buf is read and not given out
 	err   error
 	wide  bool // the stream is UTF-16
+	end   byte // of a line: '\n', or '\r' in a text that has no other
 	long  bool // inside a line that is too long
 	mid   bool // inside a line
 }
@@ -35,6 +36,7 @@ func (l *lines) open() {
 	order, ok := wideOrder(l.block)
 	if !ok {
 		l.block = bytes.TrimPrefix(l.block, []byte("\xef\xbb\xbf"))
+		l.look()
 		return
 	}
 	l.wide = true
@@ -45,6 +47,16 @@ func (l *lines) open() {
 	l.src = &wide{src: io.MultiReader(bytes.NewReader(bytes.Clone(l.block)), rest), high: order}
 	l.block, l.err = nil, nil
 	l.first()
+	l.look()
+}
+
+// look finds how lines end; a text that went through an old Mac's hands, or a
+// spreadsheet's, ends them with a bare CR.
+func (l *lines) look() {
+	l.end = '\n'
+	if bytes.IndexByte(l.block, '\n') < 0 && bytes.IndexByte(bytes.TrimRight(l.block, "\r"), '\r') >= 0 {
+		l.end = '\r'
+	}
 }
 
 // failing is a stream that has come to its end.
@@ -85,7 +97,7 @@ func (l *lines) next() ([]byte, lineState) {
 			// What logrotate's copytruncate and a crash leave: nothing, and a lot of it.
 			l.block = bytes.TrimLeft(l.block, "\x00")
 		}
-		i := bytes.IndexByte(l.block, '\n')
+		i := bytes.IndexByte(l.block, l.end)
 		switch {
 		case i >= 0:
 			b := l.block[:i]

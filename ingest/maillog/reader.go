@@ -91,6 +91,9 @@ func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 func (r *Reader) Each(visit func(l *Line, raw []byte) error) error {
 	r.visit = visit
 	r.lines.open()
+	if r.lines.end == '\r' {
+		r.o.At = nil // what counts the years looks for other line ends
+	}
 	r.begin()
 	for {
 		b, state := r.lines.next()

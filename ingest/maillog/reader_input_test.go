@@ -127,6 +127,7 @@ func TestBadInput(t *testing.T) {
 		"log, then long": {io.MultiReader(strings.NewReader(small), io.LimitReader(endless('x'), 1<<20)), 1, event.SkipLong},
 		"zeros":          {io.LimitReader(endless(0), 10<<20), 0, event.SkipEmpty},
 		"garbage":        {bytes.NewReader(garbage), 0, event.SkipUnknown},
+		"bare CR":        {strings.NewReader(strings.ReplaceAll(small, "\n", "\r")), 1, ""},
 		"30 February":    {strings.NewReader(small + strings.ReplaceAll(small, "Jan 22", "Feb 30")), 1, event.SkipStamp},
 		"2024-02-30":     {strings.NewReader(small + strings.Replace(small, "Jan 22 09:10:12", "2024-02-30T09:10:12Z", 1)), 1, event.SkipStamp},
 		"words":          {strings.NewReader("these are\nonly some words\n"), 0, event.SkipUnknown},

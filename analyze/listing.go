@@ -15,7 +15,8 @@ import (
 
 // listings is what the queue listings of a pile have. A queue has as many
 // providers as it has domains, most of them with a row or two: what is kept of
-// each is one flat record, and what they have several of stands in tables of all.
+// each is one flat record with its first class and domain, and the further ones
+// stand in tables of all.
 type listings struct {
 	many    int      // listings
 	of      []listed // by provider
@@ -33,6 +34,9 @@ type listed struct {
 	old                  int64 // in the queue for longer than stale, or of unknown age and tried
 	oldest, newest       int64
 	last                 uint64 // the queue file that was counted last
+	ofClass, ofDomain    int64  // rows of the first of each
+	domain               uint32
+	class                uint8
 }
 
 // arrival is when a row's message came into the queue, in Unix seconds.
@@ -172,11 +176,25 @@ func (p *Pile) waits(f *fact, it *queue.Item, count int64) {
 	if tried {
 		q.deferred += count
 	}
-	if it.Reason != "" {
-		tell(p.queue.classes, poolKey(f.provider, f.class), count)
+	if it.Reason != "" && f.class != 0 {
+		if q.class == 0 {
+			q.class = f.class
+		}
+		if q.class == f.class {
+			q.ofClass += count
+		} else {
+			tell(p.queue.classes, poolKey(f.provider, f.class), count)
+		}
 	}
 	if f.domain > others {
-		tell(p.queue.domains, uint64(f.provider)<<32|uint64(f.domain), count)
+		if q.domain == 0 {
+			q.domain = f.domain
+		}
+		if q.domain == f.domain {
+			q.ofDomain += count
+		} else {
+			tell(p.queue.domains, uint64(f.provider)<<32|uint64(f.domain), count)
+		}
 	}
 	if it.Arrived.IsZero() {
 		if tried {
@@ -282,7 +300,14 @@ func (p *Pile) listedQueues() []Queue {
 	ids, _ := capped(mostFirst(many, p.providers))
 	classes := make(map[uint32]map[mail.Class]int64, len(ids))
 	for _, id := range ids {
+		q := &p.queue.of[id]
 		classes[id] = make(map[mail.Class]int64)
+		if q.class != 0 {
+			classes[id][classOf(q.class)] = q.ofClass
+		}
+		if q.domain != 0 { // the few that are shown find room
+			p.queue.domains[uint64(id)<<32|uint64(q.domain)] = q.ofDomain
+		}
 	}
 	for key, n := range p.queue.classes {
 		if counts := classes[uint32(key>>8)]; counts != nil {

@@ -47,6 +47,9 @@ func (s *store) add(f fact) error {
 	if n := len(s.held); n > 0 && before(&s.held[n-1], &f) > 0 {
 		s.dirty = true
 	}
+	if n := len(s.held); n == cap(s.held) { // no more room than for the limit
+		s.held = append(make([]fact, 0, min(max(n+n/2, 1024), s.limit)), s.held...)
+	}
 	s.held = append(s.held, f)
 	return nil
 }

@@ -210,6 +210,26 @@ func TestInsideTheTroubleWhileOthersWork(t *testing.T) {
 	}
 }
 
+// TestSmallLimitForAnHour: one message in eight put off for an hour is ordinary
+// life, one in two is a limit that somebody must know of.
+func TestSmallLimitForAnHour(t *testing.T) {
+	for every, want := range map[uint64]int{8: 0, 2: 1} {
+		d := New(Options{})
+		now := 1_700_000_000 * second
+		for n := range uint64(6200) {
+			now += minute
+			o := Observation{Time: now, Message: mix(n), Mail: mix(n), Recipient: mix(n + 10000), SenderDomain: 1 + ID(n%5), Provider: 1, Outcome: mail.Delivered, Final: true}
+			if n >= 6000 && n < 6120 && n%every == 0 {
+				o.Outcome, o.Class, o.Final = mail.Temporary, mail.Throttling, false
+			}
+			d.Observe(&o)
+		}
+		if i := d.Incidents(); len(i) != want {
+			t.Errorf("one in %d: %d incidents, want %d: %+v", every, len(i), want, i)
+		}
+	}
+}
+
 func TestPartialOutageDoesNotFlap(t *testing.T) {
 	for seed := uint64(1); seed <= 4; seed++ {
 		l := quiet(seed, 2000, 40)

@@ -13,6 +13,7 @@ const (
 	watchOn   = 14 * day    // a trouble that comes back within is the same one
 	silence   = 7 * day     // without a failure, whatever else is not known
 	blip      = hour        // what is over sooner may be ordinary life of a busy stream
+	lasting   = 6 * hour    // for so long a small share is put off before it counts
 	agreement = 60 * hour   // half-life of the agreement of different recipients
 	grown     = uint64(200) // messages from which small shares of failure mean something
 	noBefore  = 20          // messages of ordinary life below which there is no before
@@ -179,7 +180,8 @@ func (d *Detector) sufficient(p *provider, e *evidence, r *ratios) (s Scope, tar
 		h += 2
 	}
 	hosts := func() bool { return e.recipients() >= n.hosts }
-	k = argmax(e.sum[:])
+	from := e.plain(d.now)
+	k = from + argmax(e.sum[from:])
 	if e.sum[k] >= h && hosts() {
 		s, target = d.bound(p, e)
 		return s, target, k, true
@@ -190,11 +192,27 @@ func (d *Detector) sufficient(p *provider, e *evidence, r *ratios) (s Scope, tar
 		if x.count < int64(n.messages)+1 {
 			continue
 		}
-		if k = argmax(x.sum[:]); x.sum[k] >= h+more && hosts() {
+		if k = from + argmax(x.sum[from:]); x.sum[k] >= h+more && hosts() {
 			return x.scope, x.id, k, true
 		}
 	}
 	return
+}
+
+// plain gives the first of the shares of failure that may speak now. A provider
+// that puts off a small part of its mail for an hour lives its ordinary life:
+// of a limit only a large share counts at once, a small one when it lasts.
+func (e *evidence) plain(now int64) int {
+	if len(e.ring) == 0 || now-e.ring[0].time >= lasting {
+		return 0
+	}
+	for i := range e.ring {
+		c := e.ring[i].class
+		if c == 0 || lineOf(mail.Classes[c-1]) != lineThrottle {
+			return 0
+		}
+	}
+	return 2
 }
 
 // agree weighs how many different recipients' mail failed lately.

@@ -136,7 +136,7 @@ func (v watched) watch(make func(uint64, float64, int) life, seed uint64) (found
 // seeds; BenchmarkDetection shows the figures on more.
 func TestDetectionGoals(t *testing.T) {
 	if testing.Short() {
-		t.Skip("long")
+		t.Skip("short: months of mail are simulated")
 	}
 	for _, c := range []struct {
 		v     watched

@@ -248,7 +248,7 @@ func TestPartialOutageDoesNotFlap(t *testing.T) {
 // with a delivery, some with failures.
 func TestMillionProviders(t *testing.T) {
 	if testing.Short() {
-		t.Skip("long")
+		t.Skip("short: a million observations and their memory")
 	}
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -278,7 +278,7 @@ func TestMillionProviders(t *testing.T) {
 // TestManyDeadProviders holds the memory where tens of thousands never work.
 func TestManyDeadProviders(t *testing.T) {
 	if testing.Short() {
-		t.Skip("long")
+		t.Skip("short: a million observations and their memory")
 	}
 	var before, after runtime.MemStats
 	runtime.GC()

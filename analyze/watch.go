@@ -327,14 +327,14 @@ func maskedUser(login string) string {
 	return "***"
 }
 
-// linkOf gives the page on which a provider deals with a sender's trouble.
+// linkOf gives the page on which a provider deals with a sender's trouble, nil
+// where none is known.
 func linkOf(k *provider.Provider) *Link {
-	for _, kind := range []provider.LinkKind{provider.Form, provider.Delist, provider.Postmaster} {
-		if l, ok := k.Link(kind); ok {
-			return &Link{URL: l.URL, Kind: string(l.Kind), Checked: l.Checked}
-		}
+	l, ok := k.SenderPage()
+	if !ok {
+		return nil
 	}
-	return nil
+	return &Link{URL: l.URL, Kind: string(l.Kind), Checked: l.Checked}
 }
 
 func (w *watcher) tallies(list []detect.Tally, names *hosts) ([]Tally, int) {

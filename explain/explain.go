@@ -177,19 +177,9 @@ func (x *Explainer) provider(id provider.Identity) *Provider {
 	}
 	p.known = true
 	p.domains = exampleDomains(known)
-	p.link = SenderLink(known)
+	page, _ := known.SenderPage()
+	p.link = page.URL
 	return p
-}
-
-// SenderLink gives the page on which a provider deals with a sender's trouble:
-// its form, else its delisting page, else its postmaster page, else "".
-func SenderLink(p *provider.Provider) string {
-	for _, kind := range []provider.LinkKind{provider.Form, provider.Delist, provider.Postmaster} {
-		if l, ok := p.Link(kind); ok {
-			return l.URL
-		}
-	}
-	return ""
 }
 
 // exampleDomains gives one domain of each of the provider's first brands: they

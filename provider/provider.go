@@ -124,6 +124,17 @@ type Source struct {
 	Note string
 }
 
+// SenderPage gives the page on which the operator deals with a sender's trouble:
+// its form, else its delisting page, else its postmaster page.
+func (p *Provider) SenderPage() (Link, bool) {
+	for _, kind := range []LinkKind{Form, Delist, Postmaster} {
+		if l, ok := p.Link(kind); ok {
+			return l, true
+		}
+	}
+	return Link{}, false
+}
+
 // Link gives the operator's first link of a kind that is for all its brands, one
 // that is certain before one that is doubtful.
 func (p *Provider) Link(kind LinkKind) (Link, bool) {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/postroad/postroad/explain"
 	"github.com/postroad/postroad/lang"
 	"github.com/postroad/postroad/provider"
 )
@@ -109,7 +108,8 @@ func lookUpOne(catalogue *provider.Catalogue, asked string, day time.Time) looke
 	l := lookedUp{Asked: asked, ID: id.ID, Name: id.Name, Brand: id.Brand, By: string(id.By)}
 	p, known := catalogue.ByID(id.ID)
 	if l.Known = known; known {
-		l.Link = explain.SenderLink(p)
+		page, _ := p.SenderPage()
+		l.Link = page.URL
 	}
 	return l
 }

@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +20,60 @@ import (
 	"testing"
 	"time"
 )
+
+// pile asks for one measurement more, which takes minutes: the command itself on
+// a log of so many messages, 8400000 for 13 GB.
+var pile = flag.Int("pile", 0, "messages of the log that BenchmarkPile pipes into the command")
+
+// BenchmarkPile holds the command's memory against a log of any length: a third
+// fails, to 200,000 domains from 3,000 hosts, and an eighth is never delivered.
+func BenchmarkPile(b *testing.B) {
+	if *pile == 0 {
+		b.Skip("skipped: takes minutes; ask for it with: go test ./analyze -run xxx -bench Pile -benchtime 1x -timeout 30m -pile 8400000")
+	}
+	command := filepath.Join(b.TempDir(), "postroad")
+	if out, err := exec.Command("go", "build", "-o", command, "../cmd/postroad").CombinedOutput(); err != nil {
+		b.Fatalf("build: %v: %s", err, out)
+	}
+	log := sender{seed: 1, messages: *pile, over: 720 * time.Hour, failing: 333, lost: 125, domains: 200_000, hosts: 3000}
+	for b.Loop() {
+		cmd := exec.Command(command, "analyze", "--json", "-")
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			b.Fatal(err)
+		}
+		size := &sized{w: in}
+		lines, err := log.write(size)
+		if err := errors.Join(err, in.Close()); err != nil {
+			b.Fatal(err)
+		}
+		var status *exec.ExitError
+		if err := cmd.Wait(); err != nil && !(errors.As(err, &status) && status.ExitCode() == 1) {
+			b.Fatal(err) // 1 is trouble found
+		}
+		worked := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+		b.ReportMetric(float64(size.n)/1e9, "GB")
+		b.ReportMetric(float64(lines)/worked.Seconds(), "lines/cpu-s")
+		if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+			b.ReportMetric(float64(u.Maxrss)/1e3, "peak-MB") // Linux counts in kilobytes
+		}
+	}
+}
+
+// sized counts what is written.
+type sized struct {
+	w io.Writer
+	n int64
+}
+
+func (s *sized) Write(p []byte) (int, error) {
+	n, err := s.w.Write(p)
+	s.n += int64(n)
+	return n, err
+}
 
 // cpu is how long this process, or what it started and waited for, has worked:
 // wall time says little on a machine with neighbours.

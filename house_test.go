@@ -23,15 +23,16 @@ const module = "github.com/postroad/postroad"
 // A new package needs a place here before its first import. Put it as low as it can live.
 var order = [][]string{
 	{"mail", "lang"},
-	{"event", "message"},
-	{"provider"},
+	{"event", "message", "smtp", "dns", "dns/zone"},
+	{"provider", "mailauth"},
+	{"mailauth/spf", "mailauth/dkim", "mailauth/dmarc", "mailauth/tlspolicy"},
 	{"diagnose"},
 	{"diagnose/header"},
 	{"diagnose/bounce"},
 	{"ingest/maillog", "ingest/trace", "ingest/esp", "ingest/queue", "ingest/source", "watch/detect"},
 	{"explain"},
 	{"dossier"},
-	{"analyze"},
+	{"analyze", "world"},
 	{"cmd/postroad"},
 }
 
@@ -48,14 +49,17 @@ var forbidden = []struct{ in, imports, why string }{
 	{"event", "os", "facts do no I/O"},
 	{"message", module + "/mail", "the reader of mail stands alone"},
 	{"diagnose", "os", "a verdict is a pure function of the evidence"},
-	// README promises that no byte of the evidence leaves the machine. net/netip, net/textproto and
-	// net/mail are parsers and open nothing.
-	{"", "net", "nothing in the tree opens a connection"},
-	{"", "net/http", "nothing in the tree opens a connection"},
-	{"", "net/smtp", "nothing in the tree opens a connection"},
-	{"", "crypto/tls", "nothing in the tree opens a connection"},
 	{"", "os/exec", "nothing in the tree starts another program"},
 }
+
+// online are the packages that may open connections. README promises that no byte of the evidence leaves
+// the machine, so what answers on evidence (offline) may not even import them through others.
+// net/netip, net/textproto and net/mail are parsers and open nothing.
+var (
+	online     = []string{"smtp", "dns", "mailauth/spf", "mailauth/tlspolicy", "world"}
+	offline    = []string{"explain", "analyze", "dossier"}
+	connecting = []string{"net", "net/http", "net/smtp", "crypto/tls", "blitiri.com.ar/go/spf", "github.com/miekg/dns"}
+)
 
 // reserved are packages that only some may import: settings are read once, where the parts are wired,
 // and go on as Options.
@@ -249,6 +253,39 @@ func (t *tree) promises() (faults []string) {
 	return faults
 }
 
+// leaks finds packages that could open a connection and should not: those that import what connects
+// without being online, and those whose answers on evidence must stay on the machine.
+func (t *tree) leaks() (faults []string) {
+	imports := map[string][]string{} // of each folder, tests left out
+	for _, s := range t.sources {
+		if s.test || inWorkshop(s.folder) {
+			continue
+		}
+		for _, imported := range s.imports() {
+			if folder, ok := local(imported); ok {
+				imports[s.folder] = append(imports[s.folder], folder)
+			} else if slices.Contains(connecting, imported) &&
+				!slices.ContainsFunc(online, func(o string) bool { return within(s.folder, o) }) {
+				faults = append(faults, s.name+": imports "+imported+": only "+strings.Join(online, ", ")+" open connections")
+			}
+		}
+	}
+	for _, folder := range offline {
+		seen := map[string]bool{folder: true}
+		for todo := []string{folder}; len(todo) > 0; todo = todo[1:] {
+			if slices.ContainsFunc(online, func(o string) bool { return within(todo[0], o) }) {
+				faults = append(faults, folder+": reaches "+todo[0]+": no byte of the evidence leaves the machine")
+			}
+			for _, next := range imports[todo[0]] {
+				if !seen[next] {
+					seen[next], todo = true, append(todo, next)
+				}
+			}
+		}
+	}
+	return faults
+}
+
 // comments finds packages without a package comment. "Package x is x" is none: a comment says what comes
 // in, what goes out and who uses it, and that takes more than 80 bytes.
 func (t *tree) comments() (faults []string) {
@@ -354,6 +391,7 @@ var rules = []rule{
 	{"every folder has a place", (*tree).places},
 	{"imports go down", (*tree).upwards},
 	{"promises are kept", (*tree).promises},
+	{"nothing leaks", (*tree).leaks},
 	{"packages are explained", (*tree).comments},
 	{"files and functions are short", (*tree).sizes},
 	{"parsers are fuzzed", (*tree).fuzzed},
@@ -380,7 +418,10 @@ func TestRulesFindFaults(t *testing.T) {
 		{"imports go down", "mail/a_test.go", imports(module + "/explain"), ""},
 		{"promises are kept", "mail/a.go", imports("os"), "no I/O"},
 		{"promises are kept", "mail/a.go", imports("golang.org/x/net/idna"), "standard library only"},
-		{"promises are kept", "explain/a.go", imports("net/http"), "opens a connection"},
+		{"nothing leaks", "explain/a.go", imports("net/http"), "open connections"},
+		{"nothing leaks", "provider/a.go", imports("crypto/tls"), "open connections"},
+		{"nothing leaks", "analyze/a.go", imports(module+"/mail", module+"/dns"), "analyze: reaches dns"},
+		{"nothing leaks", "world/a.go", imports("net", "crypto/tls", module+"/dns/zone"), ""},
 		{"promises are kept", "diagnose/bounce/a.go", imports("os"), "pure function"},
 		{"promises are kept", "diagnose/a.go", imports(module + "/config"), "server/app and cmd only"},
 		{"promises are kept", "cmd/postroad/a.go", imports(module+"/config", "net/netip", "os"), ""},

@@ -14,16 +14,16 @@ type Side byte
 
 // The sides, as they stand in a transcript.
 const (
-	Client Side = 'C'
-	Server Side = 'S'
+	FromClient Side = 'C'
+	FromServer Side = 'S'
 )
 
 // Other is the one at the far end.
 func (s Side) Other() Side {
-	if s == Client {
-		return Server
+	if s == FromClient {
+		return FromServer
 	}
-	return Client
+	return FromClient
 }
 
 const (
@@ -120,7 +120,7 @@ func (t *Transcript) add(from Side, text string) {
 // mask takes the secrets out of a line and makes it printable; the caller holds the
 // lock.
 func (t *Transcript) mask(from Side, line []byte) string {
-	if from == Server {
+	if from == FromServer {
 		if len(line) >= 3 && string(line[:3]) == "334" {
 			return "334 " + masked
 		}

@@ -29,7 +29,7 @@ explain: build ## explain every example
 test: test-deps ## all tests; what cannot run here is skipped aloud
 	@POSTROAD_TEST_DEPS="$$(etc/test-deps --where)" etc/gotest -timeout $(TIMEOUT) ./...
 
-test-deps: ## Debian's Postfix and Exim for the tests, side by side (as root)
+test-deps: ## Debian's mail servers and resolver for the tests, side by side (as root)
 	@etc/test-deps || [ $$? = 3 ]
 
 check: fmt vet lint house generated race fuzz-share ## everything that a change must pass

@@ -7,38 +7,27 @@ import (
 	"time"
 
 	"github.com/postroad/postroad/mail"
+	"github.com/postroad/postroad/mailauth"
 )
 
 // parseAuth reads the value of an Authentication-Results field (RFC 8601
-// section 2.2), Microsoft's form without an authserv-id included:
-//
-//	spf=pass (sender IP is 192.0.2.1) smtp.mailfrom=example.com; dkim=none
-//	(message not signed) header.d=none;dmarc=fail action=oreject
-//	header.from=example.com;compauth=fail reason=000
+// section 2.2), Microsoft's form without an authserv-id included.
 func parseAuth(v, from string) Authority {
-	var a Authority
-	first := true
-	for part := range splitOutside(clip(v, maxField), ';') {
-		words := authWords(part)
-		if len(words) == 0 {
-			continue
+	parsed, _ := mailauth.Parse(clip(v, maxField)) // nothing in it: an authority without results
+	a := Authority{ID: parsed.AuthServID}
+	for _, m := range parsed.Methods {
+		if len(a.Results) == maxResults {
+			break
 		}
-		if first {
-			first = false
-			if !words[0].comment && strings.IndexByte(words[0].text, '=') < 0 {
-				a.ID = clip(words[0].text, maxValue)
-				// A version number may follow; where the semicolon was
-				// forgotten, results do.
-				if words = words[1:]; len(words) > 0 && !words[0].comment && strings.IndexByte(words[0].text, '=') < 0 {
-					words = words[1:]
-				}
+		r := Result{Method: string(m.Method), Result: string(m.Result), Reason: m.Reason, Comment: m.Comment}
+		for _, p := range m.Properties {
+			if r.Props == nil {
+				r.Props = make(map[string]string, len(m.Properties))
 			}
+			r.Props[p.Key()] = p.Value
 		}
-		if len(a.Results) < maxResults {
-			if r, ok := parseResult(words, from); ok {
-				a.Results = append(a.Results, r)
-			}
-		}
+		r.Aligned = r.alignment(from)
+		a.Results = append(a.Results, r)
 	}
 	return a
 }
@@ -111,41 +100,6 @@ func authWords(s string) []authWord {
 		out = append(out, authWord{word, false})
 	}
 	return out
-}
-
-// parseResult reads "method=result (comment) reason=... ptype.property=value".
-func parseResult(words []authWord, from string) (r Result, ok bool) {
-	for _, w := range words {
-		if w.comment {
-			if r.Comment == "" {
-				r.Comment = clip(w.text, maxValue)
-			}
-			continue
-		}
-		key, value, is := strings.Cut(w.text, "=")
-		if !is {
-			continue
-		}
-		key = strings.ToLower(strings.TrimSpace(key))
-		value = clip(strings.Trim(value, `"`), maxValue)
-		switch {
-		case r.Method == "":
-			r.Method, _, _ = strings.Cut(clip(key, 64), "/")
-			r.Result = strings.ToLower(clip(value, 64))
-		case key == "reason":
-			r.Reason = value
-		case len(key) <= 64 && len(r.Props) < 32:
-			if r.Props == nil {
-				r.Props = make(map[string]string)
-			}
-			r.Props[key] = value
-		}
-	}
-	if r.Method == "" {
-		return Result{}, false
-	}
-	r.Aligned = r.alignment(from)
-	return r, true
 }
 
 // prop gives a property by its type and name (RFC 8601 section 2.2), "" for

@@ -1,0 +1,249 @@
+package mailauth
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-msgauth/authres"
+)
+
+// cases reads testdata/results.txt: a field after "-- name --", and after "==" what it says, as JSON.
+func cases(t testing.TB) map[string][2]string {
+	raw, err := os.ReadFile("testdata/results.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make(map[string][2]string)
+	for part := range strings.SplitSeq("\n"+string(raw), "\n-- ") {
+		name, rest, ok := strings.Cut(part, " --\n")
+		if !ok {
+			continue
+		}
+		field, want, ok := strings.Cut(rest, "\n==\n")
+		if !ok || out[name] != [2]string{} {
+			t.Fatalf("case %q", name)
+		}
+		out[name] = [2]string{field, strings.TrimSpace(want)}
+	}
+	return out
+}
+
+func TestParse(t *testing.T) {
+	all := cases(t)
+	if len(all) < 25 {
+		t.Fatalf("%d cases", len(all))
+	}
+	for name, c := range all {
+		r, err := Parse(c[0])
+		if err != nil {
+			if c[1] != "error" || !errors.Is(err, ErrNoResults) {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		var want Results
+		if err := json.Unmarshal([]byte(c[1]), &want); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !reflect.DeepEqual(r, want) {
+			got, _ := json.MarshalIndent(r, "", " ")
+			t.Errorf("%s\ngot  %s\nwant %s", name, got, c[1])
+		}
+		again(t, r)
+	}
+}
+
+// again holds what is written to what was read.
+func again(t *testing.T, r Results) {
+	t.Helper()
+	s := r.String()
+	checkField(t, s)
+	if len(s) > MaxField {
+		return
+	}
+	back, err := Parse(s)
+	if err != nil || !reflect.DeepEqual(back, r) {
+		t.Errorf("%+v\nis written\n%s\nand read (%v)\n%+v", r, s, err, back)
+	}
+}
+
+// checkField holds for every field body that is written.
+func checkField(t *testing.T, s string) {
+	t.Helper()
+	for i, line := range strings.Split(s, "\r\n") {
+		if len(line) > 990 {
+			t.Errorf("a line of %d bytes", len(line))
+		}
+		if i > 0 && (line == "" || line[0] != ' ' || strings.Trim(line, " ") == "") {
+			t.Errorf("line %d is not folded: %q in %q", i, line, s)
+		}
+		for j := 0; j < len(line); j++ {
+			if line[j] < ' ' || line[j] == 0x7f {
+				t.Fatalf("a control character in %q", s)
+			}
+		}
+		// A line over the width is one word.
+		if len(line) > lineWidth && strings.Contains(strings.TrimPrefix(line, " "), " ") &&
+			strings.Count(line, `"`) == 0 {
+			t.Errorf("a line of %d columns that could have been folded: %q", len(line), line)
+		}
+	}
+}
+
+func TestWrite(t *testing.T) {
+	r := Results{AuthServID: "mx.example.org", Methods: []MethodResult{
+		{Method: SPF, Result: Pass, Comment: "mx.example.org: domain of bounce@example.com designates 192.0.2.1 as permitted sender",
+			Properties: []Property{{"smtp", "mailfrom", `"john doe"@example.com`}, {"smtp", "helo", "mail.example.com"}}},
+		{Method: DKIM, Version: "1", Result: PermError, Reason: "no key for signature",
+			Properties: []Property{{"header", "d", "example.com"}, {"header", "b", "ab/cd+e="}}},
+		{Method: DMARC, Result: Fail, Comment: `p=reject \ (`, Properties: []Property{{"header", "from", "example.com"}}},
+	}}
+	want := strings.ReplaceAll(`Authentication-Results: mx.example.org;
+ spf=pass (mx.example.org: domain of bounce@example.com designates 192.0.2.1
+ as permitted sender) smtp.mailfrom="john doe"@example.com
+ smtp.helo=mail.example.com;
+ dkim/1=permerror reason="no key for signature" header.d=example.com
+ header.b="ab/cd+e=";
+ dmarc=fail (p=reject \\ \() header.from=example.com
+`, "\n", "\r\n")
+	if got := string(r.Append(nil)); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	again(t, r)
+	for _, c := range []struct {
+		r    Results
+		want string
+	}{
+		{Results{AuthServID: "mx.example.org"}, "mx.example.org; none"},
+		{Results{AuthServID: "mx.example.org", Version: "1"}, "mx.example.org 1; none"},
+		{Results{AuthServID: "a b"}, `"a b"; none`},
+		{Results{}, `""; none`},
+		{Results{Instance: 2, AuthServID: "x.example", Methods: []MethodResult{{Method: ARC, Result: None}}},
+			"i=2; x.example;\r\n arc=none"},
+		{Results{AuthServID: "x\r\nBcc: a@b.example\x00", Methods: []MethodResult{
+			{Method: "spf", Result: "pass\r\nX: y"},
+			{Method: "dk im", Result: Pass},
+			{Method: "dkim", Result: Pass, Reason: "a\r\n\r\nb; dmarc=pass", Comment: "c\n)\r\nX: y",
+				Properties: []Property{{"header", "d", "x; spf=pass\rY: z"}, {"header", "d\r\nx", "y"}, {"", "spf", "pass"}}},
+		}}, "\"x  Bcc: a@b.example \";\r\n dkim=pass (c \\) X: y) reason=\"a    b; dmarc=pass\"\r\n header.d=\"x; spf=pass Y: z\""},
+	} {
+		if got := c.r.String(); got != c.want {
+			t.Errorf("got %q\nwant %q", got, c.want)
+		}
+		checkField(t, c.r.String())
+	}
+}
+
+// TestStrictReader has a parser of the plain grammar read what we write.
+func TestStrictReader(t *testing.T) {
+	r := Results{AuthServID: "mx.example.org", Methods: []MethodResult{
+		{Method: SPF, Result: SoftFail, Properties: []Property{{"smtp", "mailfrom", "bounce@example.com"}}},
+		{Method: DKIM, Result: Pass, Properties: []Property{{"header", "d", "example.com"}}},
+		{Method: DMARC, Result: Pass, Properties: []Property{{"header", "from", "example.com"}}},
+	}}
+	id, got, err := authres.Parse(strings.ReplaceAll(r.String(), "\r\n", ""))
+	if err != nil || id != r.AuthServID || len(got) != 3 {
+		t.Fatalf("%q %v %v", id, got, err)
+	}
+	if spf, ok := got[0].(*authres.SPFResult); !ok || spf.Value != authres.ResultSoftFail || spf.From != "bounce@example.com" {
+		t.Errorf("%+v", got[0])
+	}
+}
+
+func TestClaims(t *testing.T) {
+	const own = "mx.example.org"
+	for _, c := range []struct {
+		field string
+		want  bool
+	}{
+		{"mx.example.org; spf=pass", true},
+		{"MX.Example.ORG; none", true},
+		{"mx.example.org.;none", true},
+		{"mx.example.org", true},
+		{"mx.example.org 1; spf=pass", true},
+		{"mx.example.org spf=pass", true},
+		{`"mx.example.org"; spf=pass`, true},
+		{`"mx.exam\ple.org"; spf=pass`, true},
+		{"(by) mx.example.org (hand); spf=pass", true},
+		{"\r\n mx.example.org;\r\n\tspf=pass", true},
+		{"\x00mx.example.org\x00; spf=pass", true},
+		{"other mx.example.org; spf=pass", true},
+		{"i=1; mx.example.org; spf=pass", true},
+		{"(" + strings.Repeat("x", MaxField) + ") mx.example.org; spf=pass", true},
+		{"mx2.example.org; spf=pass", false},
+		{"example.org; spf=pass", false},
+		{"other.example; spf=pass smtp.helo=mx.example.org", false},
+		{"other.example; mx.example.org", false},
+		{"(mx.example.org) other.example; spf=pass", false},
+		{"spf=pass smtp.mailfrom=example.com; dkim=none", false},
+		{"", false},
+	} {
+		if got := Claims(c.field, own); got != c.want {
+			t.Errorf("%.60q: %v", c.field, got)
+		}
+	}
+	if Claims("x; spf=pass", "") {
+		t.Error("nobody's name is claimed")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, c := range cases(f) {
+		f.Add(c[0])
+	}
+	f.Add("((((((((((a; spf=pass")
+	f.Add("a; spf=pass smtp.mailfrom=\"x y\"@z dkim / 1 = pass reason = \"a\\\"b\"")
+	f.Fuzz(func(t *testing.T, field string) {
+		r, err := Parse(field)
+		if err != nil {
+			return
+		}
+		if len(r.Methods) > MaxMethods || len(r.AuthServID) > MaxValue {
+			t.Errorf("bounds: %d methods", len(r.Methods))
+		}
+		again(t, r)
+		if normalID(r.AuthServID) != "" && !Claims(field, r.AuthServID) {
+			t.Errorf("%q is read as a field of %q and does not claim it", field, r.AuthServID)
+		}
+	})
+}
+
+// FuzzString writes what nobody checked before.
+func FuzzString(f *testing.F) {
+	f.Add("mx.example.org", "spf", "pass", "a (b", "c; d", "smtp", "mailfrom", "a@b.example", 0)
+	f.Add("a\r\nb", "s\npf", "p\x00ass", "\\", "\"", "", "spf", "pass", 51)
+	f.Fuzz(func(t *testing.T, id, method, result, comment, reason, kind, name, value string, instance int) {
+		m := MethodResult{Method: Method(method), Result: Result(result), Comment: comment, Reason: reason,
+			Properties: []Property{{kind, name, value}}}
+		r := Results{Instance: instance, AuthServID: id, Methods: []MethodResult{m, {Method: DKIM, Result: Fail}}}
+		s := r.String()
+		checkField(t, s)
+		back, err := Parse(s)
+		if err != nil {
+			t.Fatalf("%q: %v", s, err)
+		}
+		if n := len(back.Methods); n == 0 || n > 2 || back.Methods[n-1].Method != DKIM || back.Methods[n-1].Result != Fail {
+			t.Errorf("%q changed the results: %+v", s, back)
+		}
+		if n := len(back.Methods); n == 2 && len(back.Methods[0].Properties) > 1 || len(back.Methods[n-1].Properties) > 0 {
+			t.Errorf("%q has more properties than were written: %+v", s, back)
+		}
+		again(t, back)
+	})
+}
+
+func BenchmarkParse(b *testing.B) {
+	field := "spf=pass (sender IP is 192.0.2.25)\r\n smtp.mailfrom=bounce.news.example; dkim=pass (signature was verified)\r\n" +
+		" header.d=news.example;dmarc=bestguesspass action=none\r\n header.from=news.example;compauth=pass reason=109"
+	b.ReportAllocs()
+	b.SetBytes(int64(len(field)))
+	for b.Loop() {
+		if _, err := Parse(field); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,169 @@
+package zone
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// parsed is what a text says.
+type parsed struct {
+	sets    map[string]map[uint16][]dns.RR
+	faults  map[scope]*Behaviour
+	records int
+}
+
+// Parse reads zones in the form of master files: records, $ORIGIN, $TTL and
+// $GENERATE; $INCLUDE is refused. A SOA begins a zone, so that one text may hold
+// several; names that are in none make a root zone of their own. Without $TTL a
+// record lives as long as the one before it, the first 300 seconds, and without $ORIGIN names are below the root.
+//
+// A line that begins with $ANSWER says how a name is answered for:
+//
+//	$ANSWER mx.example. TLSA servfail
+//	$ANSWER slow.example. delay=2s tc
+//	$ANSWER *.lame.example. refused times=2
+//	$ANSWER * udp drop
+//
+// that is: the name (as in records, relative to $ORIGIN; "*." before it means all
+// names below it; "*" alone means everything), a type, udp or tcp, and the words
+// of [ParseBehaviour]. Of the lines that fit a question the narrowest counts.
+//
+// Errors name the line. Text beyond [MaxText] and records beyond [MaxRecords]
+// are an error.
+func Parse(text string) (*Data, error) {
+	p, err := read(text)
+	if err != nil {
+		return nil, err
+	}
+	d := &Data{sets: p.sets, signing: make(map[string]*signer), faults: make(map[scope]*Behaviour),
+		left: make(map[scope]int), counts: make(map[Question]int)}
+	for s, b := range p.faults {
+		d.behave(s, b)
+	}
+	return d, nil
+}
+
+func read(text string) (*parsed, error) {
+	if len(text) > MaxText {
+		return nil, fmt.Errorf("parse zone: %d bytes are more than %d", len(text), MaxText)
+	}
+	p := &parsed{sets: make(map[string]map[uint16][]dns.RR), faults: make(map[scope]*Behaviour)}
+	text, err := p.directives(text)
+	if err != nil {
+		return nil, err
+	}
+	zp := dns.NewZoneParser(strings.NewReader(text), ".", "")
+	zp.SetDefaultTTL(300)
+	for rr, ok := zp.Next(); ok; rr, ok = zp.Next() {
+		if p.records++; p.records > MaxRecords {
+			return nil, fmt.Errorf("parse zone: more than %d records", MaxRecords)
+		}
+		if err := p.add(rr); err != nil {
+			return nil, err
+		}
+	}
+	if err := zp.Err(); err != nil {
+		return nil, fmt.Errorf("parse zone: %w", err)
+	}
+	return p, nil
+}
+
+func (p *parsed) add(rr dns.RR) error {
+	h := rr.Header()
+	if h.Class != dns.ClassINET {
+		return fmt.Errorf("parse zone: %s: class %s is not IN", h.Name, dns.Class(h.Class))
+	}
+	name := strings.ToLower(h.Name)
+	if p.sets[name] == nil {
+		p.sets[name] = make(map[uint16][]dns.RR)
+	}
+	for _, other := range p.sets[name][h.Rrtype] {
+		if dns.IsDuplicate(other, rr) {
+			return nil
+		}
+	}
+	if h.Rrtype == dns.TypeSOA && len(p.sets[name][h.Rrtype]) > 0 {
+		return fmt.Errorf("parse zone: %s: two SOA records", h.Name)
+	}
+	p.sets[name][h.Rrtype] = append(p.sets[name][h.Rrtype], rr)
+	return nil
+}
+
+// directives takes the $ANSWER lines out, leaving empty ones so that the numbers
+// of lines stay right.
+func (p *parsed) directives(text string) (rest string, err error) {
+	if !strings.Contains(text, "$ANSWER") {
+		return text, nil
+	}
+	var b strings.Builder
+	b.Grow(len(text))
+	origin, number := ".", 0
+	for line := range strings.Lines(text) {
+		number++
+		fields := strings.Fields(line)
+		switch {
+		case len(fields) >= 2 && fields[0] == "$ORIGIN" && line[0] == '$':
+			origin = absolute(fields[1], origin)
+		case len(fields) >= 1 && fields[0] == "$ANSWER" && line[0] == '$':
+			line, _, _ = strings.Cut(line, ";")
+			if err := p.answer(strings.Fields(line)[1:], origin); err != nil {
+				return "", fmt.Errorf("parse zone: line %d: %w", number, err)
+			}
+			line = "\n"
+		}
+		b.WriteString(line)
+	}
+	return b.String(), nil
+}
+
+func absolute(name, origin string) string {
+	switch {
+	case name == "@":
+		return origin
+	case dns.IsFqdn(name):
+		return strings.ToLower(name)
+	case origin == ".":
+		return strings.ToLower(name) + "."
+	}
+	return strings.ToLower(name) + "." + origin
+}
+
+var errAnswer = errors.New("an $ANSWER line has a name and how it is answered: $ANSWER mx.example. TLSA servfail")
+
+func (p *parsed) answer(words []string, origin string) error {
+	if len(words) < 2 {
+		return errAnswer
+	}
+	s := scope{name: words[0]}
+	switch {
+	case s.name == "*":
+		s.below, s.name = true, "."
+	case strings.HasPrefix(s.name, "*."):
+		s.below, s.name = true, absolute(s.name[2:], origin)
+	default:
+		s.name = absolute(s.name, origin)
+	}
+	if _, ok := dns.IsDomainName(s.name); !ok {
+		return fmt.Errorf("%q is no name", words[0])
+	}
+	words = words[1:]
+	for len(words) > 0 {
+		if t, ok := dns.StringToType[strings.ToUpper(words[0])]; ok && s.kind == 0 {
+			s.kind = t
+		} else if w := strings.ToLower(words[0]); (w == "udp" || w == "tcp") && s.network == "" {
+			s.network = w
+		} else {
+			break
+		}
+		words = words[1:]
+	}
+	b, err := ParseBehaviour(strings.Join(words, " "))
+	if err != nil {
+		return err
+	}
+	p.faults[s] = &b
+	return nil
+}

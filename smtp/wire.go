@@ -60,10 +60,13 @@ type Wire struct {
 	us         Side
 	transcript *Transcript
 
-	in         []byte // what was read and not yet taken: in[from:to]
-	from, to   int
-	inErr      error
-	readBytes  int64
+	in        []byte // what was read and not yet taken: in[from:to]
+	from, to  int
+	inErr     error
+	readBytes int64
+	eager     bool // replies wait in the buffer no longer than until a read may block
+
+	outMu      sync.Mutex // Cut may come from anywhere
 	out        []byte
 	outErr     error
 	wroteBytes int64
@@ -161,6 +164,11 @@ func (w *Wire) Buffered() int { return w.to - w.from }
 func (w *Wire) fill() error {
 	if w.inErr != nil {
 		return w.inErr
+	}
+	if w.eager {
+		if err := w.Flush(); err != nil {
+			return err
+		}
 	}
 	if w.from == w.to {
 		w.from, w.to = 0, 0
@@ -309,6 +317,12 @@ func lineFault(line []byte) error {
 // Write puts octets into the buffer and sends it when it is full; nothing goes to the
 // transcript.
 func (w *Wire) Write(p []byte) (int, error) {
+	w.outMu.Lock()
+	defer w.outMu.Unlock()
+	return w.write(p)
+}
+
+func (w *Wire) write(p []byte) (int, error) {
 	total := len(p)
 	for len(p) > 0 {
 		if w.outErr != nil {
@@ -323,7 +337,7 @@ func (w *Wire) Write(p []byte) (int, error) {
 		n := min(len(p), cap(w.out)-len(w.out))
 		w.out = append(w.out, p[:n]...)
 		if p = p[n:]; len(p) > 0 {
-			if err := w.Flush(); err != nil {
+			if err := w.flush(); err != nil {
 				return total - len(p), err
 			}
 		}
@@ -333,23 +347,28 @@ func (w *Wire) Write(p []byte) (int, error) {
 
 // WriteLine writes one line and its CRLF into the buffer. A CR, LF or NUL in it is
 // refused: it would be two lines to the peer.
-func (w *Wire) WriteLine(line string) error {
-	if err := lineFault([]byte(line)); err != nil {
+func (w *Wire) WriteLine(line []byte) error {
+	if err := lineFault(line); err != nil {
 		return fmt.Errorf("write line: %w", err)
 	}
-	w.record(w.us, []byte(line))
-	if _, err := io.WriteString(w, line); err != nil {
+	w.record(w.us, line)
+	w.outMu.Lock()
+	defer w.outMu.Unlock()
+	if _, err := w.write(line); err != nil {
 		return err
 	}
-	_, err := w.Write(crlf)
+	_, err := w.write(crlf)
 	return err
 }
 
-// WriteString is Write of a string.
-func (w *Wire) WriteString(s string) (int, error) { return w.Write([]byte(s)) }
-
 // Flush sends what is in the buffer.
 func (w *Wire) Flush() error {
+	w.outMu.Lock()
+	defer w.outMu.Unlock()
+	return w.flush()
+}
+
+func (w *Wire) flush() error {
 	if w.outErr != nil {
 		return w.outErr
 	}
@@ -429,12 +448,54 @@ func ClientHandshake(ctx context.Context, conn net.Conn, c *tls.Config) (net.Con
 // Close closes the connection; what is buffered is not sent.
 func (w *Wire) Close() error { return w.conn.Close() }
 
-// Cut closes the connection without a word: what is buffered is not sent, later reads
-// and writes fail with ErrCut.
+// Cut closes the connection without a further word: what was said before is still
+// sent if the peer takes it at once; later reads and writes fail with ErrCut. It may be called from
+// any goroutine.
 func (w *Wire) Cut() error {
+	if w.outMu.TryLock() { // else somebody is writing, and the end below interrupts them
+		w.SetWriteTimeout(partingTime)
+		_ = w.flush() // best effort: the connection is given up
+		w.outMu.Unlock()
+	}
 	w.end(ErrCut)
 	w.transcript.Note("cut")
 	return w.conn.Close()
+}
+
+const (
+	partingTime  = time.Second // for last words to a peer that may not listen
+	partingBytes = 1 << 20
+)
+
+// part sends what is in the buffer as last words and closes. A TCP connection with
+// unread input would be reset, and the reset can overtake the last words, so the rest of the
+// input is thrown away first, for a short time.
+func (w *Wire) part() {
+	w.SetWriteTimeout(partingTime)
+	if w.Flush() == nil {
+		if half, ok := w.conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+			w.SetReadTimeout(partingTime)
+			for thrown := 0; thrown < partingBytes && w.inErr == nil; thrown += w.to - w.from {
+				w.from, w.to = 0, 0
+				_ = w.fill() // the loop looks at inErr
+			}
+		}
+	}
+	_ = w.conn.Close() // nothing is left to lose
+}
+
+// Await waits up to d for the peer to say something and reports whether it has.
+func (w *Wire) Await(d time.Duration) (bool, error) {
+	if w.Buffered() > 0 {
+		return true, nil
+	}
+	w.SetReadTimeout(d)
+	err := w.fill()
+	if errors.Is(err, ErrTimeout) {
+		w.inErr = nil // it may still talk later
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (w *Wire) record(from Side, line []byte) { w.transcript.Line(from, line) }

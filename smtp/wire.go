@@ -119,7 +119,7 @@ func (w *Wire) end(err error) {
 	if w.ended == nil {
 		w.ended = err
 	}
-	_ = w.conn.SetDeadline(time.Unix(1, 0)) // of a closed connection there is nothing to interrupt
+	_ = w.conn.SetDeadline(longAgo) // of a closed connection there is nothing to interrupt
 }
 
 // SetReadTimeout gives all reading from now on d together, not d for each read: a
@@ -297,7 +297,10 @@ func (w *Wire) overlong(max int, loose bool) ([]byte, error) {
 	}
 }
 
-var crlf = []byte("\r\n")
+var (
+	crlf    = []byte("\r\n")
+	longAgo = time.Unix(1, 0)
+)
 
 // lineFault says what is wrong with a line: what must not be in any.
 func lineFault(line []byte) error {
@@ -499,3 +502,23 @@ func (w *Wire) Await(d time.Duration) (bool, error) {
 }
 
 func (w *Wire) record(from Side, line []byte) { w.transcript.Line(from, line) }
+
+// taken counts the octets that were read and taken out of the buffer.
+func (w *Wire) taken() int64 { return w.readBytes - int64(w.to-w.from) }
+
+// interruptRead makes a read that blocks in another goroutine return; resumeRead
+// forgets that, after the goroutine has ended and before the next time limit is set.
+func (w *Wire) interruptRead() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_ = w.conn.SetReadDeadline(longAgo) // of a closed connection there is nothing to interrupt
+}
+
+func (w *Wire) resumeRead() {
+	if isInterrupt(w.inErr) {
+		w.inErr = nil
+	}
+}
+
+// isInterrupt tells the end of waiting from the end of the connection.
+func isInterrupt(err error) bool { return errors.Is(err, ErrTimeout) }

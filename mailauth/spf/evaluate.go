@@ -100,7 +100,7 @@ func (e *evaluation) fetch(domain string, p *Policy) (*Record, outcome) {
 	if err := e.ctx.Err(); err != nil {
 		return nil, e.temporary(dns.Failed, err)
 	}
-	a := e.checker.o.Resolver.TXT(e.ctx, domain)
+	a := e.checker.o.Resolver.TXT(e.ctx, presented(domain))
 	if p != nil {
 		q := ask(domain, "TXT", &a, asText, textSize)
 		p.Question = &q

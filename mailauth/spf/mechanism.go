@@ -110,7 +110,7 @@ func (e *evaluation) among(addrs []netip.Addr, bits int) bool {
 
 // a is RFC 7208 section 5.3.
 func (e *evaluation) a(t *Term, name string, s *Step) (bool, outcome) {
-	match, n, out := e.hosts(name, t.Bits4, t.Bits6, s)
+	match, n, out := e.hosts(presented(name), t.Bits4, t.Bits6, s)
 	if out.result == "" && n == 0 {
 		out = e.void(name, s)
 	}
@@ -120,7 +120,7 @@ func (e *evaluation) a(t *Term, name string, s *Step) (bool, outcome) {
 // mx is RFC 7208 section 5.4. The hosts are asked for one after the other, and
 // only until one matches.
 func (e *evaluation) mx(t *Term, name string, s *Step) (bool, outcome) {
-	a := e.checker.o.Resolver.MX(e.ctx, name)
+	a := e.checker.o.Resolver.MX(e.ctx, presented(name))
 	if s != nil {
 		s.Questions = append(s.Questions, ask(name, "MX", &a, showMX, mxSize))
 	}
@@ -158,7 +158,7 @@ func (e *evaluation) mx(t *Term, name string, s *Step) (bool, outcome) {
 
 // exists is RFC 7208 section 5.7: always A, of an IPv6 client too.
 func (e *evaluation) exists(name string, s *Step) (bool, outcome) {
-	a := e.checker.o.Resolver.A(e.ctx, name)
+	a := e.checker.o.Resolver.A(e.ctx, presented(name))
 	if s != nil {
 		s.Questions = append(s.Questions, ask(name, "A", &a, netip.Addr.String, addrSize))
 	}
@@ -213,7 +213,8 @@ func (e *evaluation) reverse(s *Step) []string {
 	}
 	for _, name := range names {
 		name = strings.TrimSuffix(name, ".")
-		if !isName(name) || e.ctx.Err() != nil {
+		// with an escaped dot in it, "a\.example.com" is not below example.com
+		if !isName(name) || strings.IndexByte(name, '\\') >= 0 || e.ctx.Err() != nil {
 			continue
 		}
 		if match, _, out := e.hosts(name, 32, 128, s); match && out.result == "" {
@@ -279,7 +280,7 @@ func (e *evaluation) explain(t *Term, domain string, s *Step) {
 		broken()
 		return
 	}
-	a := e.checker.o.Resolver.TXT(e.ctx, name)
+	a := e.checker.o.Resolver.TXT(e.ctx, presented(name))
 	if s != nil {
 		s.Questions = append(s.Questions, ask(name, "TXT", &a, asText, textSize))
 	}

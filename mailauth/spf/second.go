@@ -66,7 +66,7 @@ func (b bridge) LookupTXT(ctx context.Context, name string) ([]string, error) {
 	if name = trim(name); !isDomain(name) {
 		return nil, absent(name)
 	}
-	a := b.r.TXT(ctx, name)
+	a := b.r.TXT(ctx, presented(name))
 	return a.Records, known(name, &a)
 }
 
@@ -74,7 +74,7 @@ func (b bridge) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
 	if name = trim(name); !isName(name) {
 		return nil, absent(name)
 	}
-	a := b.r.MX(ctx, name)
+	a := b.r.MX(ctx, presented(name))
 	hosts := make([]*net.MX, len(a.Records))
 	for i, mx := range a.Records {
 		hosts[i] = &net.MX{Host: mx.Host, Pref: mx.Preference}
@@ -88,12 +88,12 @@ func (b bridge) LookupIPAddr(ctx context.Context, name string) ([]net.IPAddr, er
 	if name = trim(name); !isName(name) {
 		return nil, absent(name)
 	}
-	a := b.r.A(ctx, name)
+	a := b.r.A(ctx, presented(name))
 	addrs := appendAddrs(nil, a.Records)
 	if !b.six || !a.Status.Known() {
 		return addrs, known(name, &a)
 	}
-	six := b.r.AAAA(ctx, name)
+	six := b.r.AAAA(ctx, presented(name))
 	if addrs = appendAddrs(addrs, six.Records); len(addrs) > 0 {
 		return addrs, nil
 	}

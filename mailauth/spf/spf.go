@@ -257,6 +257,16 @@ func isName(name string) bool {
 	return label > 0
 }
 
+// presented gives a name as the resolver wants it. A backslash in a local part or
+// in a record stands for itself; in a name of DNS it would begin an escape (RFC
+// 1035 section 5.1).
+func presented(name string) string {
+	if strings.IndexByte(name, '\\') < 0 {
+		return name
+	}
+	return strings.ReplaceAll(name, `\`, `\\`)
+}
+
 // isDomain reports whether a name may have a policy: more than one label, no
 // address with or without brackets (RFC 7208 section 4.3).
 func isDomain(name string) bool {

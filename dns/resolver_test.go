@@ -3,9 +3,14 @@ package dns_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -50,31 +55,6 @@ func parse(t testing.TB, text string) *zone.Data {
 	return data
 }
 
-const plainZone = `
-$ORIGIN example.com.
-$TTL 300
-@       SOA ns hostmaster 1 3600 600 86400 60
-        NS  ns
-        MX  20 b
-        MX  10 A.Example.com.
-        MX  10 c
-        TXT "v=spf1 " "-all"
-        TXT "quote \" backslash \\ dot . high \200 end"
-ns      A   192.0.2.1
-a  60   A   192.0.2.2
-a       A   192.0.2.3
-a       AAAA 2001:db8::1
-www     CNAME alias
-alias 30 CNAME a
-broken  CNAME gone
-empty   CNAME ns
-circle  CNAME circle2
-circle2 CNAME circle
-null    MX 0 .
-_25._tcp.a TLSA 3 1 1 0101010101010101010101010101010101010101010101010101010101010101
-under   NS ns.elsewhere.example.
-`
-
 func kind(err error) dns.Kind {
 	if e, ok := errors.AsType[*dns.Error](err); ok {
 		return e.Kind
@@ -82,35 +62,126 @@ func kind(err error) dns.Kind {
 	return ""
 }
 
-func TestTypes(t *testing.T) {
-	r := over(t, parse(t, plainZone), dns.Options{})
-	ctx := t.Context()
-	mx := r.MX(ctx, "Example.COM.")
-	if want := []dns.MX{{10, "a.example.com"}, {10, "c.example.com"}, {20, "b.example.com"}}; mx.Status != dns.Found ||
-		!slices.Equal(mx.Records, want) && !slices.Equal(mx.Records, []dns.MX{want[1], want[0], want[2]}) {
-		t.Errorf("MX = %+v", mx)
+// told renders an answer in the words of testdata/answers.txt.
+func told[T any](a dns.Answer[T]) (words []string) {
+	words = []string{a.Status.String(), "=" + a.Canonical, a.TTL.String()}
+	if a.TTL >= time.Minute {
+		words[2] = strconv.Itoa(int(a.TTL.Seconds())) + "s"
 	}
-	if mx.Name != "example.com" || mx.Canonical != "example.com" || mx.TTL != 300*time.Second ||
-		mx.Server != "192.0.2.53:53" || mx.Cached || mx.Security != dns.Unavailable {
-		t.Errorf("MX = %+v", mx)
+	if k := kind(a.Err); k != "" {
+		words = append(words, "!"+string(k))
 	}
-	txt := r.TXT(ctx, "example.com")
-	slices.Sort(txt.Records)
-	if want := []string{"quote \" backslash \\ dot . high \xc8 end", "v=spf1 -all"}; !slices.Equal(txt.Records, want) {
-		t.Errorf("TXT = %q, want %q", txt.Records, want)
+	for _, record := range a.Records {
+		switch v := any(record).(type) {
+		case netip.Addr:
+			words = append(words, v.String())
+		case dns.MX:
+			words = append(words, fmt.Sprintf("%d/%s", v.Preference, v.Host))
+		case dns.SOA:
+			words = append(words, fmt.Sprintf("%s/%s/%d/%d/%d/%d/%d",
+				v.Primary, v.Mailbox, v.Serial, v.Refresh, v.Retry, v.Expire, v.Minimum))
+		case dns.TLSA:
+			words = append(words, fmt.Sprintf("%d/%d/%d/%x", v.Usage, v.Selector, v.MatchingType, v.Data))
+		case string:
+			words = append(words, v)
+		}
 	}
-	a := r.A(ctx, "a.example.com")
-	if a.Status != dns.Found || len(a.Records) != 2 || a.TTL != time.Minute {
-		t.Errorf("A = %+v", a)
+	return words
+}
+
+// ask asks by the name of the type.
+func ask(ctx context.Context, r *dns.Resolver, rrtype, name string) []string {
+	switch rrtype {
+	case "A":
+		return told(r.A(ctx, name))
+	case "AAAA":
+		return told(r.AAAA(ctx, name))
+	case "MX":
+		return told(r.MX(ctx, name))
+	case "NS":
+		return told(r.NS(ctx, name))
+	case "CNAME":
+		return told(r.CNAME(ctx, name))
+	case "SOA":
+		return told(r.SOA(ctx, name))
+	case "TLSA":
+		return told(r.TLSA(ctx, name))
+	case "PTR":
+		address, _ := netip.ParseAddr(name)
+		return told(r.PTR(ctx, address))
+	case "TXT":
+		a := r.TXT(ctx, name)
+		words := told(a)
+		for i, text := range a.Records {
+			words[len(words)-len(a.Records)+i] = `"` + strings.ReplaceAll(text, " ", "_") + `"`
+		}
+		return words
 	}
-	if aaaa := r.AAAA(ctx, "a.example.com"); !slices.Equal(aaaa.Records, []netip.Addr{netip.MustParseAddr("2001:db8::1")}) {
-		t.Errorf("AAAA = %+v", aaaa)
+	return nil
+}
+
+// check asks as a line of testdata/answers.txt says.
+func check(t *testing.T, r *dns.Resolver, words []string) {
+	got := ask(t.Context(), r, words[0], words[1])
+	line := strings.Join(words, " ")
+	want, records := []string{words[3]}, 0
+	for _, word := range words[4:] {
+		want = append(want, word)
+		if _, err := time.ParseDuration(word); err != nil && word[0] != '=' && word[0] != '!' {
+			records++
+		}
 	}
-	if null := r.MX(ctx, "null.example.com"); !slices.Equal(null.Records, []dns.MX{{0, ""}}) {
-		t.Errorf("null MX = %+v", null)
+	for _, word := range want {
+		if !slices.Contains(got, word) {
+			t.Errorf("got %s\nwant %s: %s is missing", strings.Join(got, " "), line, word)
+		}
 	}
-	www := r.A(ctx, "www.example.com")
-	if www.Canonical != "a.example.com" || www.TTL != 30*time.Second || len(www.Records) != 2 {
-		t.Errorf("alias = %+v", www)
+	others := 3
+	if strings.HasPrefix(got[min(3, len(got)-1)], "!") {
+		others++
+	}
+	if len(got)-others != records {
+		t.Errorf("got %s\nwant %s: %d records, want %d", strings.Join(got, " "), line, len(got)-others, records)
+	}
+	if again := ask(t.Context(), r, words[0], words[1]); !slices.Equal(again, got) {
+		t.Errorf("from the cache: %q, was %q", again, got)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	text, err := os.ReadFile("testdata/answers.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	zones, cases, ok := strings.Cut(string(text), "\n====\n")
+	if !ok {
+		t.Fatal("no line of equals signs")
+	}
+	data := parse(t, zones)
+	count := 0
+	for line := range strings.Lines(cases) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == ';' {
+			continue
+		}
+		words := strings.Fields(line)
+		if len(words) < 4 || words[2] != "->" {
+			t.Fatalf("no case: %q", line)
+		}
+		count++
+		t.Run(words[0]+"/"+words[1], func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { check(t, over(t, data, dns.Options{}), words) })
+		})
+	}
+	if count < 60 {
+		t.Errorf("%d cases: the file was cut", count)
+	}
+}
+
+func TestTXTIsBytes(t *testing.T) {
+	data := parse(t, `example.com. 300 TXT "quote \" backslash \\ dot \. high \200 nul \000 end"`)
+	a := over(t, data, dns.Options{}).TXT(t.Context(), "example.com")
+	if want := "quote \" backslash \\ dot . high \xc8 nul \x00 end"; len(a.Records) != 1 || a.Records[0] != want {
+		t.Errorf("got %q, want %q", a.Records, want)
 	}
 }

@@ -125,7 +125,11 @@ func (a *answering) redirect(z *zone, name, encloser string) (target string, ok 
 				return "", true
 			}
 			a.take(&a.m.Answer, z.nodes[at], dns.TypeDNAME, "")
-			target = strings.TrimSuffix(name, at) + strings.TrimPrefix(fold(d.Target), ".")
+			target = name // of a DNAME at the root
+			if at != "." {
+				target = strings.TrimSuffix(name, at)
+			}
+			target += strings.TrimPrefix(fold(d.Target), ".")
 			if _, valid := dns.IsDomainName(target); !valid {
 				a.m.Rcode = dns.RcodeYXDomain
 				return "", true

@@ -13,6 +13,7 @@ type parsed struct {
 	sets    map[string]map[uint16][]dns.RR
 	faults  map[scope]*Behaviour
 	records int
+	seen    map[string]bool
 }
 
 // Parse reads zones in the form of master files: records, $ORIGIN, $TTL and
@@ -50,7 +51,8 @@ func read(text string) (*parsed, error) {
 	if len(text) > MaxText {
 		return nil, fmt.Errorf("parse zone: %d bytes are more than %d", len(text), MaxText)
 	}
-	p := &parsed{sets: make(map[string]map[uint16][]dns.RR), faults: make(map[scope]*Behaviour)}
+	p := &parsed{sets: make(map[string]map[uint16][]dns.RR), faults: make(map[scope]*Behaviour),
+		seen: make(map[string]bool)}
 	text, err := p.directives(text)
 	if err != nil {
 		return nil, err
@@ -76,15 +78,28 @@ func (p *parsed) add(rr dns.RR) error {
 	if h.Class != dns.ClassINET {
 		return fmt.Errorf("parse zone: %s: class %s is not IN", h.Name, dns.Class(h.Class))
 	}
+	// The parser takes records that cannot be sent, and writes odd bytes in several ways:
+	// what comes from the wire is the record.
+	buf := make([]byte, dns.Len(rr)+1)
+	n, err := dns.PackRR(rr, buf, 0, nil, false)
+	if err == nil {
+		rr, _, err = dns.UnpackRR(buf[:n], 0)
+	}
+	if err != nil {
+		return fmt.Errorf("parse zone: %s %s: %w", h.Name, dns.Type(h.Rrtype), err)
+	}
+	h = rr.Header()
 	name := strings.ToLower(h.Name)
 	if p.sets[name] == nil {
 		p.sets[name] = make(map[uint16][]dns.RR)
 	}
-	for _, other := range p.sets[name][h.Rrtype] {
-		if dns.IsDuplicate(other, rr) {
-			return nil
-		}
+	if _, at, err := dns.UnpackDomainName(buf[:n], 0); err == nil && at+8 <= n {
+		clear(buf[at+4 : at+8]) // two records that differ by their TTL alone are one: RFC 2181 section 5
 	}
+	if p.seen[string(buf[:n])] {
+		return nil
+	}
+	p.seen[string(buf[:n])] = true
 	if h.Rrtype == dns.TypeSOA && len(p.sets[name][h.Rrtype]) > 0 {
 		return fmt.Errorf("parse zone: %s: two SOA records", h.Name)
 	}

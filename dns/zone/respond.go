@@ -250,7 +250,10 @@ func packed(m *dns.Msg, network string, opt *dns.OPT) [][]byte {
 	if err == nil && len(raw) <= limit {
 		return [][]byte{raw}
 	}
-	m.Answer, m.Ns, m.Extra, m.Truncated = nil, nil, nil, true
+	m.Answer, m.Ns, m.Extra, m.Truncated = nil, nil, nil, err == nil
+	if err != nil {
+		m.Rcode = dns.RcodeServerFailure // a record that cannot be written
+	}
 	if opt != nil {
 		m.Extra = []dns.RR{opt}
 	}

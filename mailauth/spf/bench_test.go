@@ -80,9 +80,9 @@ func (m memory) maps() *maps {
 	return p
 }
 
-func (p *maps) LookupTXT(_ context.Context, name string) ([]string, error)      { return p.txt[name], nil }
-func (p *maps) LookupMX(_ context.Context, name string) ([]*net.MX, error)      { return p.mx[name], nil }
-func (p *maps) LookupIPAddr(_ context.Context, n string) ([]net.IPAddr, error)  { return p.ip[n], nil }
+func (p *maps) LookupTXT(_ context.Context, name string) ([]string, error)       { return p.txt[name], nil }
+func (p *maps) LookupMX(_ context.Context, name string) ([]*net.MX, error)       { return p.mx[name], nil }
+func (p *maps) LookupIPAddr(_ context.Context, n string) ([]net.IPAddr, error)   { return p.ip[n], nil }
 func (p *maps) LookupAddr(_ context.Context, _ string) (names []string, e error) { return nil, nil }
 
 // BenchmarkCheck measures checks a second with all answers in the cache of the

@@ -3,6 +3,7 @@ package spf
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +38,7 @@ type evaluation struct {
 	explanation string
 	walk        *Walk
 	path        []string // the names whose records are being evaluated; for the tree only
+	visited     []visited
 }
 
 // outcome is what a record or a term came to. The zero value is no decision.
@@ -132,7 +134,7 @@ func (e *evaluation) fetch(domain string, p *Policy) (*Record, outcome) {
 	r := e.checker.record.get(text)
 	if p != nil {
 		p.open(r)
-		e.lintRecord(r, domain)
+		e.visit(r, domain)
 	}
 	if r.err != nil {
 		o := outcome{result: mailauth.PermError, reason: r.err.Reason, err: r.err, domain: domain}
@@ -209,17 +211,13 @@ func (e *evaluation) directive(t *Term, domain string, s *Step) outcome {
 	}
 	if s != nil {
 		e.done(s, match, out)
-		s.Lookups, s.Voids = e.lookups-lookups, e.voids-voids
-		if e.beyond > 0 {
-			s.Lookups, s.Voids, s.Total = e.asked-asked, 0, 0
-		}
+		s.count(e, lookups, voids, asked)
 	}
 	return out
 }
 
 // done writes down what came of a term.
 func (e *evaluation) done(s *Step, match bool, out outcome) {
-	s.Beyond, s.Total = e.beyond > 0, e.lookups
 	switch {
 	case s.Outcome == Unknown:
 	case match:
@@ -229,6 +227,16 @@ func (e *evaluation) done(s *Step, match bool, out outcome) {
 	default:
 		s.Outcome = NoMatch
 	}
+}
+
+// count writes down what a term used up; the numbers are those before it.
+func (s *Step) count(e *evaluation, lookups, voids, asked int) {
+	s.Beyond = e.beyond > 0
+	if s.Beyond {
+		s.Lookups = uint8(e.asked - asked) //nolint:gosec // at most maxWalked and a little
+		return
+	}
+	s.Lookups, s.Voids, s.Total = uint8(e.lookups-lookups), uint8(e.voids-voids), uint8(e.lookups) //nolint:gosec // ten
 }
 
 // mechanism reports whether the mechanism matches, or what it ends the check with.
@@ -293,7 +301,7 @@ func (e *evaluation) void(name string, s *Step) outcome {
 		if n := len(s.Questions); n > 0 {
 			s.Questions[n-1].Void = true
 		}
-		e.find(Finding{Reason: VoidLookup, Domain: e.here(), Term: s.Text, Name: name})
+		e.find(Finding{Reason: VoidLookup, Domain: e.here(), Term: s.Term.Text, Name: name})
 	}
 	if e.beyond > 0 {
 		return outcome{}
@@ -441,12 +449,13 @@ func (s *Step) text() string {
 	if s == nil {
 		return ""
 	}
-	return s.Text
+	return s.Term.Text
 }
 
-// find writes a finding down, if there is a tree.
+// find writes a finding down, if there is a tree. What is looked at twice is found
+// once.
 func (e *evaluation) find(f Finding) {
-	if e.walk != nil {
+	if e.walk != nil && len(e.walk.Findings) < maxFindings && !slices.Contains(e.walk.Findings, f) {
 		e.walk.Findings = append(e.walk.Findings, f)
 	}
 }

@@ -2,6 +2,7 @@ package spf
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/postroad/postroad/dns"
@@ -11,10 +12,19 @@ import (
 // octets, with the name.
 const guideline = 450
 
+// maxFindings bounds what one walk says; a record of 64 KB can have a fault in
+// every term.
+const maxFindings = 500
+
 // Lint says what is wrong with the text of a record, or could be better. It asks
-// nobody. Faults that make it a permerror come too, all of them.
+// nobody. Faults that make it a permerror come too, all of them. What it gives is
+// shared: do not change it.
 func (r *Record) Lint() []Finding {
-	var found []Finding
+	r.once.Do(func() { r.found = r.lint() })
+	return r.found
+}
+
+func (r *Record) lint() (found []Finding) {
 	say := func(reason Reason, term string, count int) {
 		found = append(found, Finding{Reason: reason, Term: term, Count: count})
 	}
@@ -154,12 +164,18 @@ func hasUpper(s string) bool {
 	return false
 }
 
-// lintRecord writes down what is wrong with a record that the walk came to.
-func (e *evaluation) lintRecord(r *Record, domain string) {
-	for _, f := range r.Lint() {
-		f.Domain = domain
-		e.find(f)
+// visit remembers a record for what Lint says of it, once for each name.
+func (e *evaluation) visit(r *Record, domain string) {
+	v := visited{r, domain}
+	if !slices.Contains(e.visited, v) {
+		e.visited = append(e.visited, v)
 	}
+}
+
+// visited is a record and the name that it was found at.
+type visited struct {
+	record *Record
+	domain string
 }
 
 // lintAnswer writes down what is wrong with the TXT records of a name.
@@ -213,14 +229,18 @@ func (w *Walk) close(e *evaluation) {
 	if w.Reason == TooManyVoids {
 		e.find(Finding{Reason: TooManyVoids, Domain: w.Record, Term: w.Term, Count: e.voids})
 	}
-	// a record that is included twice is looked at twice; once is enough to know it
-	seen := make(map[Finding]bool, len(w.Findings))
-	kept := w.Findings[:0]
-	for _, f := range w.Findings {
-		if !seen[f] {
-			seen[f] = true
-			kept = append(kept, f)
+	n := len(w.Findings)
+	for _, v := range e.visited {
+		n += len(v.record.Lint())
+	}
+	w.Findings = slices.Grow(w.Findings, min(n, maxFindings)-len(w.Findings))
+	for _, v := range e.visited {
+		for _, f := range v.record.Lint() {
+			if len(w.Findings) == maxFindings {
+				return
+			}
+			f.Domain = v.domain
+			w.Findings = append(w.Findings, f)
 		}
 	}
-	w.Findings = kept
 }

@@ -46,10 +46,7 @@ func (e *evaluation) redirect(t *Term, domain string, s *Step, included bool) ou
 	if s != nil {
 		failed := out.result == mailauth.TempError || out.result == mailauth.PermError
 		e.done(s, !failed, out)
-		s.Lookups, s.Voids = e.lookups-lookups, e.voids-voids
-		if e.beyond > 0 {
-			s.Lookups, s.Voids, s.Total = e.asked-asked, 0, 0
-		}
+		s.count(e, lookups, voids, asked)
 	}
 	return out
 }
@@ -63,7 +60,7 @@ func (e *evaluation) descend(name string, s *Step, included bool) outcome {
 	s.Policy = &Policy{Domain: name}
 	for _, above := range e.path {
 		if strings.EqualFold(above, name) {
-			e.find(Finding{Reason: Loop, Domain: e.here(), Term: s.Text, Name: name})
+			e.find(Finding{Reason: Loop, Domain: e.here(), Term: s.Term.Text, Name: name})
 			if e.beyond > 0 {
 				return outcome{result: mailauth.PermError, reason: Loop}
 			}
@@ -289,7 +286,7 @@ func (e *evaluation) explain(t *Term, domain string, s *Step) {
 		return
 	}
 	if s != nil {
-		s.Text2 = a.Records[0]
+		s.Text = a.Records[0]
 	}
 	m, reason := parseMacro(a.Records[0], inText)
 	if reason != "" || e.foreign && m.uses("sl") {

@@ -44,37 +44,37 @@ const (
 
 // What a walk finds besides: nothing of it changes a verdict by itself.
 const (
-	ManyLookups       Reason = "many-lookups"         // eight to ten of the ten: one more include breaks it
-	VoidLookup        Reason = "void-lookup"          // a term that asked for nothing (section 4.6.4)
-	OpenEnd           Reason = "open-end"             // neither "all" nor redirect: neutral for everybody else (section 4.7)
-	PassAll           Reason = "pass-all"             // "+all" or "all"
-	NeutralAll        Reason = "neutral-all"          // "?all"
-	PTRUsed           Reason = "ptr-used"             // "ptr" or %{p}: should not be published (section 5.5)
-	TermAfterAll      Reason = "term-after-all"       // a mechanism that is never looked at (section 5.1)
-	RedirectIgnored   Reason = "redirect-ignored"     // since there is an "all" (section 6.1)
-	UnknownModifier   Reason = "unknown-modifier"     // ignored (section 6)
-	RepeatedTerm      Reason = "repeated-term"        // the same mechanism again
-	LongRecord        Reason = "long-record"          // more than 450 octets (section 3.4)
-	LongAnswer        Reason = "long-answer"          // the name and all its TXT records: more than 450 octets (section 3.4)
-	NearRecord        Reason = "near-record"          // looks like a record and is none: "v=spf1;", " v=spf1"
-	HostBits          Reason = "host-bits"            // "ip4:192.0.2.1/24"
-	WidePrefix        Reason = "wide-prefix"          // wider than /16 or /32: strangers may pass
-	PrivateAddress    Reason = "private-address"      // loopback, private, link-local, documentation: useless
-	MappedAddress     Reason = "mapped-address"       // an IPv4 address in ip6: matches nobody (section 5)
-	UpperCase         Reason = "upper-case"           // in a name of a term or in the version
-	TrailingSpace     Reason = "trailing-space"       //
-	RepeatedSpace     Reason = "repeated-space"       //
-	LongName          Reason = "long-name"            // a name over 253 octets, cut from the left (section 7.3)
-	BadName           Reason = "bad-name"             // a name that DNS cannot have: taken as one that does not exist
-	Loop              Reason = "loop"                 // a record that leads back to itself
-	ManyMXAddresses   Reason = "many-mx-addresses"    // "mx" led to more than ten addresses
-	ManyPTRNames      Reason = "many-ptr-names"       // more than ten names: the others are ignored (section 4.6.4)
-	AliasedName       Reason = "aliased-name"         // the record is found through a CNAME
-	MacroUsed         Reason = "macro-used"           // some receivers do not expand every macro
-	SenderMacro       Reason = "sender-macro"         // %{s} or %{l}: never matches a local part beyond ASCII (RFC 8616 section 4)
-	ExplanationBroken Reason = "explanation-broken"   // exp= leads to no text, to several or to a faulty one (section 6.2)
-	WalkCut           Reason = "walk-cut"             // the tree is larger than what is walked
-	NeedsMessage      Reason = "needs-message"        // a survey cannot expand the macro
+	ManyLookups       Reason = "many-lookups"          // eight to ten of the ten: one more include breaks it
+	VoidLookup        Reason = "void-lookup"           // a term that asked for nothing (section 4.6.4)
+	OpenEnd           Reason = "open-end"              // neither "all" nor redirect: neutral for everybody else (section 4.7)
+	PassAll           Reason = "pass-all"              // "+all" or "all"
+	NeutralAll        Reason = "neutral-all"           // "?all"
+	PTRUsed           Reason = "ptr-used"              // "ptr" or %{p}: should not be published (section 5.5)
+	TermAfterAll      Reason = "term-after-all"        // a mechanism that is never looked at (section 5.1)
+	RedirectIgnored   Reason = "redirect-ignored"      // since there is an "all" (section 6.1)
+	UnknownModifier   Reason = "unknown-modifier"      // ignored (section 6)
+	RepeatedTerm      Reason = "repeated-term"         // the same mechanism again
+	LongRecord        Reason = "long-record"           // more than 450 octets (section 3.4)
+	LongAnswer        Reason = "long-answer"           // the name and all its TXT records: more than 450 octets (section 3.4)
+	NearRecord        Reason = "near-record"           // looks like a record and is none: "v=spf1;", " v=spf1"
+	HostBits          Reason = "host-bits"             // "ip4:192.0.2.1/24"
+	WidePrefix        Reason = "wide-prefix"           // wider than /16 or /32: strangers may pass
+	PrivateAddress    Reason = "private-address"       // loopback, private, link-local, documentation: useless
+	MappedAddress     Reason = "mapped-address"        // an IPv4 address in ip6: matches nobody (section 5)
+	UpperCase         Reason = "upper-case"            // in a name of a term or in the version
+	TrailingSpace     Reason = "trailing-space"        //
+	RepeatedSpace     Reason = "repeated-space"        //
+	LongName          Reason = "long-name"             // a name over 253 octets, cut from the left (section 7.3)
+	BadName           Reason = "bad-name"              // a name that DNS cannot have: taken as one that does not exist
+	Loop              Reason = "loop"                  // a record that leads back to itself
+	ManyMXAddresses   Reason = "many-mx-addresses"     // "mx" led to more than ten addresses
+	ManyPTRNames      Reason = "many-ptr-names"        // more than ten names: the others are ignored (section 4.6.4)
+	AliasedName       Reason = "aliased-name"          // the record is found through a CNAME
+	MacroUsed         Reason = "macro-used"            // some receivers do not expand every macro
+	SenderMacro       Reason = "sender-macro"          // %{s} or %{l}: never matches a local part beyond ASCII (RFC 8616 section 4)
+	ExplanationBroken Reason = "explanation-broken"    // exp= leads to no text, to several or to a faulty one (section 6.2)
+	WalkCut           Reason = "walk-cut"              // the tree is larger than what is walked
+	NeedsMessage      Reason = "needs-message"         // a survey cannot expand the macro
 	BeyondLimit       Reason = "look-ups-beyond-limit" // the whole tree has more than ten; which message fails depends on the order
 )
 

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Kind is what a term of a record is.
@@ -78,6 +79,9 @@ type Record struct {
 	exp      int    // place of the term, -1 for none
 	all      int    // place of the first "all", -1 for none
 	err      *SyntaxError
+
+	once  sync.Once
+	found []Finding // what Lint says
 }
 
 // SyntaxError is the first fault of a record; it makes the whole record a
@@ -363,6 +367,9 @@ func (r *Record) String() string {
 	}
 	return string(b)
 }
+
+// MarshalText gives the term as written.
+func (t *Term) MarshalText() ([]byte, error) { return []byte(t.Text), nil }
 
 // String writes the term in its plain form.
 func (t *Term) String() string { return string(t.append(nil)) }

@@ -31,33 +31,52 @@ type Policy struct {
 }
 
 // Outcome is what came of a term.
-type Outcome string
+type Outcome uint8
 
 // The outcomes. NotReached is for terms that an error kept from being looked at,
 // and those that RFC 7208 ignores (behind "all").
 const (
-	NotReached Outcome = "not-reached"
-	Match      Outcome = "match"
-	NoMatch    Outcome = "no-match"
-	Broken     Outcome = "error"
-	Unknown    Outcome = "unknown" // in a survey: needs a message
+	NotReached Outcome = iota
+	Match
+	NoMatch
+	Broken
+	Unknown // in a survey: needs a message
 )
+
+// String gives the word used in JSON.
+func (o Outcome) String() string {
+	switch o {
+	case Match:
+		return "match"
+	case NoMatch:
+		return "no-match"
+	case Broken:
+		return "error"
+	case Unknown:
+		return "unknown"
+	case NotReached:
+	}
+	return "not-reached"
+}
+
+// MarshalText gives the word used in JSON.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
 // Step is a term and what it did.
 type Step struct {
-	Term      *Term      `json:"-"`
-	Text      string     `json:"term"`
-	Kind      Kind       `json:"kind"`
-	Target    string     `json:"target,omitempty"` // the name after macro expansion
-	Outcome   Outcome    `json:"outcome"`
-	Reason    Reason     `json:"reason,omitempty"`           // of an error
-	Beyond    bool       `json:"behind_verdict,omitempty"`   // looked at for the tree only
-	Lookups   int        `json:"lookups,omitempty"`          // that it counts, with what is below it
-	Voids     int        `json:"void_lookups,omitempty"`     // that it counts, with what is below it
-	Total     int        `json:"lookups_so_far,omitempty"`   // of the ten, when it was done; 0 behind the verdict
-	Questions []Question `json:"questions,omitempty"`        // in the order asked
-	Policy    *Policy    `json:"policy,omitempty"`           // of include and redirect
-	Text2     string     `json:"explanation_text,omitempty"` // of exp: the text before macro expansion
+	Term    *Term   `json:"term"` // in JSON: as written
+	Outcome Outcome `json:"outcome"`
+	Beyond  bool    `json:"behind_verdict,omitempty"` // looked at for the tree only
+	// Lookups and Voids are what the term counts, with what is below it; Total is how
+	// many of the ten were used when it was done, 0 behind the verdict.
+	Lookups   uint8      `json:"lookups,omitempty"`
+	Voids     uint8      `json:"void_lookups,omitempty"`
+	Total     uint8      `json:"lookups_so_far,omitempty"`
+	Reason    Reason     `json:"reason,omitempty"`    // of an error
+	Target    string     `json:"target,omitempty"`    // the name after macro expansion
+	Questions []Question `json:"questions,omitempty"` // in the order asked
+	Policy    *Policy    `json:"policy,omitempty"`    // of include and redirect
+	Text      string     `json:"text,omitempty"`      // of exp: the explanation before macro expansion
 }
 
 // Question is one question to DNS and its answer.
@@ -125,7 +144,6 @@ func (p *Policy) open(r *Record) {
 	p.Record = r
 	p.Steps = make([]Step, len(r.Terms))
 	for i := range r.Terms {
-		t := &r.Terms[i]
-		p.Steps[i] = Step{Term: t, Text: t.Text, Kind: t.Kind, Outcome: NotReached, Reason: t.Reason}
+		p.Steps[i].Term, p.Steps[i].Reason = &r.Terms[i], r.Terms[i].Reason
 	}
 }

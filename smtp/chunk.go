@@ -60,7 +60,7 @@ func (c *chunkReader) begin(size int64, last bool) {
 
 func (c *chunkReader) faulty() error { return c.fault }
 
-func (c *chunkReader) unwanted() {}
+func (c *chunkReader) unwanted() { c.refused = true }
 
 func (c *chunkReader) next() ([]byte, error) {
 	for c.ended == nil {

@@ -91,7 +91,8 @@ type pieces interface {
 	next() ([]byte, error)
 	// faulty says why the content is refused so far.
 	faulty() error
-	// unwanted says that the rest is thrown away.
+	// unwanted says that the rest is thrown away; of chunks, that the one under way is
+	// the last.
 	unwanted()
 }
 
@@ -167,7 +168,9 @@ func (r *contentReader) drain() error {
 	if r.err == nil {
 		r.err = ErrAborted // a handler that kept the reader gets nothing more from it
 	}
-	r.source.unwanted()
+	if d, ok := r.source.(*dataReader); ok {
+		d.unwanted()
+	}
 	for {
 		_, err := r.source.next()
 		if errors.Is(err, io.EOF) {

@@ -24,8 +24,9 @@ type Handler interface {
 	Hello(ctx context.Context, s *Session, name string, extended bool) mail.Reply
 	// StartTLS comes before the handshake; a 220 starts it.
 	StartTLS(ctx context.Context, s *Session) mail.Reply
-	// Auth judges credentials. The zero reply is 535: nobody is let in who was not
-	// judged.
+	// Auth judges credentials; a 2xx lets the client in. The zero reply is 535: nobody is
+	// let in who was not judged. Where the credentials name no user (a token may hold the
+	// name), it sets s.User.
 	Auth(ctx context.Context, s *Session, c Credentials) mail.Reply
 	// Mail and Rcpt come for commands that are right and in their place; a 2xx takes the
 	// sender or recipient.
@@ -88,8 +89,9 @@ type ServerOptions struct {
 	Host string // in the banner and the reply to EHLO; "localhost" if empty
 
 	MaxSize       int64 // of one message, announced with SIZE; 0 is 50 MiB, below 0 no limit and SIZE without a number
+	MaxLine       int   // octets of a line of content; 0 is no limit, see RFC 5321 section 4.5.3.1.6
 	MaxRecipients int   // of one message; 0 is 1,000. RFC 5321 section 4.5.3.1.8 asks for 100 at least
-	MaxCommands   int   // of one session; 0 is 10,000
+	MaxCommands   int   // since the last accepted message; 0 is 10,000
 	MaxErrors     int   // refused commands in one session before 421; 0 is 20
 
 	Without []string // extensions not offered and not taken: "PIPELINING", "CHUNKING", "DSN", "SIZE", ...
@@ -154,7 +156,7 @@ type Session struct {
 	Extended  bool   // it was not HELO
 	TLS       *tls.ConnectionState
 	User      string      // who authenticated; "" nobody
-	Via       Credentials // with what, without the password
+	Via       Credentials // with what, without the secret
 
 	Sender     *MailCommand  // of the transaction under way; nil else
 	Recipients []RcptCommand // accepted so far
@@ -167,8 +169,12 @@ type Session struct {
 	Started    time.Time
 	Transcript *Transcript // nil if none is kept
 
-	phases map[mail.Stage]time.Duration
-	cut    func()
+	phases  map[mail.Stage]time.Duration
+	cut     func()
+	refused bool // the banner was a refusal
+
+	xHello    string // XCLIENT's HELO and PROTO
+	xExtended bool
 }
 
 // Phases gives how long each stage took so far: from the moment when this side began to
@@ -195,6 +201,7 @@ type Credentials struct {
 	Token     string // OAuth bearer token instead of a password
 
 	// Verify says whether the client proved to know this password, where the mechanism
-	// shows a proof and not the password itself (CRAM-MD5); else nil.
+	// shows a proof and not the password itself (CRAM-MD5, SCRAM); else nil, and then
+	// Password or Token is to be judged.
 	Verify func(password string) bool
 }

@@ -70,6 +70,7 @@ type Wire struct {
 	out        []byte
 	outErr     error
 	wroteBytes int64
+	writeLimit time.Duration // for each sending of the buffer; 0: the deadline is the owner's
 
 	mu    sync.Mutex // guards what a context's end changes while reading and writing go on
 	ended error      // why all further reads and writes fail
@@ -384,6 +385,9 @@ func (w *Wire) flush() error {
 }
 
 func (w *Wire) send(p []byte) error {
+	if w.writeLimit > 0 {
+		w.SetWriteTimeout(w.writeLimit)
+	}
 	n, err := w.conn.Write(p)
 	w.wroteBytes += int64(n)
 	if err != nil {
@@ -456,7 +460,7 @@ func (w *Wire) Close() error { return w.conn.Close() }
 // any goroutine.
 func (w *Wire) Cut() error {
 	if w.outMu.TryLock() { // else somebody is writing, and the end below interrupts them
-		w.SetWriteTimeout(partingTime)
+		w.writeLimit = partingTime
 		_ = w.flush() // best effort: the connection is given up
 		w.outMu.Unlock()
 	}
@@ -474,7 +478,9 @@ const (
 // unread input would be reset, and the reset can overtake the last words, so the rest of the
 // input is thrown away first, for a short time.
 func (w *Wire) part() {
-	w.SetWriteTimeout(partingTime)
+	w.outMu.Lock()
+	w.writeLimit = partingTime
+	w.outMu.Unlock()
 	if w.Flush() == nil {
 		if half, ok := w.conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 			w.SetReadTimeout(partingTime)
@@ -522,3 +528,30 @@ func (w *Wire) resumeRead() {
 
 // isInterrupt tells the end of waiting from the end of the connection.
 func isInterrupt(err error) bool { return errors.Is(err, ErrTimeout) }
+
+// gone gives why all reads and writes fail by now; nil while they do not.
+func (w *Wire) gone() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ended
+}
+
+// revive lets last words be written after the end of a context.
+func (w *Wire) revive() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !errors.Is(w.ended, ErrCut) {
+		w.ended = nil
+	}
+}
+
+// peek waits for n octets and gives them without taking them; n is at most the size
+// of the buffer.
+func (w *Wire) peek(n int) ([]byte, error) {
+	for w.Buffered() < n {
+		if err := w.fill(); err != nil {
+			return w.in[w.from:w.to], err
+		}
+	}
+	return w.in[w.from : w.from+n], nil
+}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -123,8 +124,18 @@ func (s *arcSuite) dns() records {
 	return r
 }
 
+// arcExceptions are cases of the ARC suite, made for a draft of December 2016, that
+// RFC 8617 decides otherwise: its section 4.1.2 gives the message signature the
+// syntax and meaning of a DKIM-Signature.
+var arcExceptions = map[string]struct{ result, section string }{
+	"ams_fields_c_na": {"fail", "signed relaxed/relaxed without c=: RFC 6376 section 3.5, the default is simple/simple"},
+	// "ams_fields_h_empty" would let a chain pass that covers no header field at all.
+	"ams_fields_h_empty": {"fail", "h= is empty: RFC 6376 section 3.5, the list MUST NOT be empty"},
+}
+
 func TestConformanceARCValidation(t *testing.T) {
 	var cases, passed int
+	var exceptions []string
 	for _, suite := range arcSuites(t, "validation-tests.yml") {
 		for _, c := range suite.cases(t) {
 			cases++
@@ -139,6 +150,12 @@ func TestConformanceARCValidation(t *testing.T) {
 				if want == "" {
 					want = "fail"
 				}
+				if e, ok := arcExceptions[c.Name]; ok {
+					if want == e.result {
+						t.Error("no exception: the suite says so too")
+					}
+					want = e.result
+				}
 				if string(chain.Result) != want {
 					t.Errorf("%s: %s (%v), want %s\n%s", c.Description, chain.Result, chain.Err, want, c.Message)
 				}
@@ -146,11 +163,15 @@ func TestConformanceARCValidation(t *testing.T) {
 					t.Errorf("%s with error %v", chain.Result, chain.Err)
 				}
 			}) {
-				passed++
+				if e, ok := arcExceptions[c.Name]; ok {
+					exceptions = append(exceptions, c.Name+": "+strings.ReplaceAll(e.section, ";", ","))
+				} else {
+					passed++
+				}
 			}
 		}
 	}
-	conformance(t, "ARC, validation of chains (ValiMail)", cases, passed)
+	conformance(t, "ARC, validation of chains (ValiMail)", cases, passed, exceptions...)
 }
 
 // TestConformanceARCSigning: we do not seal; the sets that the suite expects of a
@@ -161,20 +182,21 @@ func TestConformanceARCSigning(t *testing.T) {
 		for _, c := range suite.cases(t) {
 			cases++
 			if t.Run(suite.Description+"/"+c.Name, func(t *testing.T) {
-				sealed := c.Message
+				sealed, want, reason := c.Message, mailauth.Pass, Reason("")
 				if strings.TrimSpace(c.AS) != "" {
-					sealed = arcField("ARC-Seal", c.AS) + arcField("ARC-Message-Signature", c.AMS) +
+					// The sealer of the suite folds b= and bh= after it has sealed them, which the seal's
+					// relaxed form would see.
+					sealed = arcField("ARC-Seal", c.AS) + arcField("ARC-Message-Signature", unfoldBase64(c.AMS)) +
 						arcField("ARC-Authentication-Results", c.AAR) + c.Message
+				}
+				if strings.Contains(sealed, "cv=fail") { // a broken chain, sealed or not to be sealed again
+					want, reason = mailauth.Fail, ChainFailed
 				}
 				chain, err := VerifyARC(t.Context(), suite.dns(), NewMessage([]byte(sealed)), Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				want := mailauth.Pass
-				if sealed == c.Message { // nothing is to be sealed: there is no chain, or one that says so itself
-					want = mailauth.Fail
-				}
-				if chain.Result != want {
+				if chain.Result != want || chain.Reason != reason {
 					t.Errorf("%s: %s (%v), want %s\n%s", c.Description, chain.Result, chain.Err, want, sealed)
 				}
 			}) {
@@ -184,6 +206,10 @@ func TestConformanceARCSigning(t *testing.T) {
 	}
 	conformance(t, "ARC, sets that a sealer would write (ValiMail)", cases, passed)
 }
+
+var base64Tag = regexp.MustCompile(`\bbh?=[^;]*`)
+
+func unfoldBase64(value string) string { return base64Tag.ReplaceAllStringFunc(value, strip) }
 
 func arcField(name, value string) string {
 	return name + ": " + strings.ReplaceAll(strings.TrimSpace(value), "\n", "\n  ") + "\n"
@@ -270,7 +296,7 @@ func TestConformanceStalwart(t *testing.T) {
 	for _, mail := range mails {
 		if t.Run("dkim/"+filepath.Base(mail), func(t *testing.T) {
 			r, m := stalwart(t, mail)
-			report, err := Verify(t.Context(), r, m, Options{Now: time.Unix(1667843664, 0)}) // one expires
+			report, err := Verify(t.Context(), r, m, Options{Now: time.Unix(1667862801, 0)}) // one expires
 			if err != nil || len(report.Signatures) == 0 {
 				t.Fatal(report, err)
 			}

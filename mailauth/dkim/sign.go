@@ -225,7 +225,7 @@ func (s *Signer) Sign(ctx context.Context, m Message) ([]byte, error) {
 		text := appendRelaxedField(signed, fields[start:])
 		sum := sha256.Sum256(text[:len(text)-2])
 		signed = text[:len(signed)] // keeps the room
-		how := crypto.Hash(0) // Ed25519 signs the hash as if it were the message (RFC 8463 section 3)
+		how := crypto.Hash(0)       // Ed25519 signs the hash as if it were the message (RFC 8463 section 3)
 		if isRSA {
 			how = crypto.SHA256
 		}

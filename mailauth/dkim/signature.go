@@ -211,6 +211,8 @@ func (r *reading) headers(value string, k kind) {
 	switch {
 	case k == arcSeal:
 		r.wrong(SealTag, "h", "a seal has no h=")
+	case k == arcSignature && value == "": // of DKIM it is FromUnsigned
+		r.wrong(Syntax, "h", "empty")
 	case k == arcSignature && r.Signs("arc-seal") > 0:
 		r.wrong(SealSigned, "h", "")
 	}

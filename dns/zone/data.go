@@ -56,6 +56,9 @@ func (d *Data) Set(text string) error {
 	if have+p.records > MaxRecords {
 		return fmt.Errorf("change the zones: more than %d records", MaxRecords)
 	}
+	for _, r := range p.removed {
+		d.remove(r)
+	}
 	for name, types := range p.sets {
 		if d.sets[name] == nil {
 			d.sets[name] = make(map[uint16][]dns.RR)
@@ -76,17 +79,23 @@ func (d *Data) Remove(name string, types ...string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(types) == 0 {
-		delete(d.sets, name)
+		d.remove(removal{name: name})
 	}
 	for _, t := range types {
 		if n, ok := dns.StringToType[strings.ToUpper(t)]; ok {
-			delete(d.sets[name], n)
+			d.remove(removal{name, n})
 		}
 	}
-	if len(d.sets[name]) == 0 {
-		delete(d.sets, name)
-	}
 	d.built = nil
+}
+
+func (d *Data) remove(r removal) {
+	if r.kind != 0 {
+		delete(d.sets[r.name], r.kind)
+	}
+	if r.kind == 0 || len(d.sets[r.name]) == 0 {
+		delete(d.sets, r.name)
+	}
 }
 
 // Zones lists the apexes, without the final dot ("." is the root), sorted.

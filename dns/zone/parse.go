@@ -12,8 +12,15 @@ import (
 type parsed struct {
 	sets    map[string]map[uint16][]dns.RR
 	faults  map[scope]*Behaviour
+	removed []removal
 	records int
 	seen    map[string]bool
+}
+
+// removal takes the records of a name away, of all types if kind is 0.
+type removal struct {
+	name string
+	kind uint16
 }
 
 // Parse reads zones in the form of master files: records, $ORIGIN, $TTL and
@@ -31,6 +38,10 @@ type parsed struct {
 // that is: the name (as in records, relative to $ORIGIN; "*." before it means all
 // names below it; "*" alone means everything), a type, udp or tcp, and the words
 // of [ParseBehaviour]. Of the lines that fit a question the narrowest counts.
+//
+// A line that begins with $REMOVE and has a name, perhaps with types, takes
+// records away before those of the text are put in their place; it is for
+// [Data.Set], where both happen at once.
 //
 // Errors name the line. Text beyond [MaxText] and records beyond [MaxRecords]
 // are an error.
@@ -107,10 +118,10 @@ func (p *parsed) add(rr dns.RR) error {
 	return nil
 }
 
-// directives takes the $ANSWER lines out, leaving empty ones so that the numbers
+// directives takes the $ANSWER and $REMOVE lines out, leaving empty ones so that the numbers
 // of lines stay right.
 func (p *parsed) directives(text string) (rest string, err error) {
-	if !strings.Contains(text, "$ANSWER") {
+	if !strings.Contains(text, "$ANSWER") && !strings.Contains(text, "$REMOVE") {
 		return text, nil
 	}
 	var b strings.Builder
@@ -125,6 +136,12 @@ func (p *parsed) directives(text string) (rest string, err error) {
 		case len(fields) >= 1 && fields[0] == "$ANSWER" && line[0] == '$':
 			line, _, _ = strings.Cut(line, ";")
 			if err := p.answer(strings.Fields(line)[1:], origin); err != nil {
+				return "", fmt.Errorf("parse zone: line %d: %w", number, err)
+			}
+			line = "\n"
+		case len(fields) >= 1 && fields[0] == "$REMOVE" && line[0] == '$':
+			line, _, _ = strings.Cut(line, ";")
+			if err := p.remove(strings.Fields(line)[1:], origin); err != nil {
 				return "", fmt.Errorf("parse zone: line %d: %w", number, err)
 			}
 			line = "\n"
@@ -144,6 +161,24 @@ func absolute(name, origin string) string {
 		return strings.ToLower(name) + "."
 	}
 	return strings.ToLower(name) + "." + origin
+}
+
+func (p *parsed) remove(words []string, origin string) error {
+	if len(words) == 0 {
+		return errors.New("a $REMOVE line has a name and perhaps types: $REMOVE mx.example. TLSA")
+	}
+	name := absolute(words[0], origin)
+	if len(words) == 1 {
+		p.removed = append(p.removed, removal{name: name})
+	}
+	for _, w := range words[1:] {
+		kind, ok := dns.StringToType[strings.ToUpper(w)]
+		if !ok {
+			return fmt.Errorf("%q is no type of records", w)
+		}
+		p.removed = append(p.removed, removal{name, kind})
+	}
+	return nil
 }
 
 var errAnswer = errors.New("an $ANSWER line has a name and how it is answered: $ANSWER mx.example. TLSA servfail")

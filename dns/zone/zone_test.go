@@ -119,7 +119,7 @@ func TestNamesWithoutZone(t *testing.T) {
 
 func TestChanges(t *testing.T) {
 	d := parse(t, load(t, "plain.zone"))
-	if err := d.Set("mx.example. 5 A 192.0.2.99\nnew.example. 300 A 192.0.2.98\n$ANSWER alias.example. refused"); err != nil {
+	if err := d.Set("mx.example. 5 A 192.0.2.99\nfresh.example. 300 A 192.0.2.98\n$ANSWER alias.example. refused"); err != nil {
 		t.Fatal(err)
 	}
 	d.Remove("long.example")
@@ -127,13 +127,26 @@ func TestChanges(t *testing.T) {
 	for q, want := range map[string]string{
 		"mx A":    "NOERROR aa | mx.example 5 A 192.0.2.99 |",
 		"mx AAAA": "NOERROR aa | | example 120 SOA",
-		"new A":   "NOERROR aa | new.example 300 A 192.0.2.98 |",
+		"fresh A": "NOERROR aa | fresh.example 300 A 192.0.2.98 |",
 		"long A":  "NXDOMAIN aa | | example 120 SOA",
 		"alias A": "REFUSED | |",
 	} {
 		name, kind, _ := strings.Cut(q, " ")
 		if got := told(ask(t, d, "udp", question(name+".example", kind))); got != want {
 			t.Errorf("%s: %s, want %s", q, got, want)
+		}
+	}
+	if err := d.Set("$REMOVE fresh.example.\n$ORIGIN example.\n$REMOVE mx A TXT\nmx TXT back"); err != nil {
+		t.Fatal(err)
+	}
+	for q, want := range map[string]string{
+		"mx A":    "NOERROR aa | | example 120 SOA",
+		"mx TXT":  `NOERROR aa | mx.example 300 TXT "back" |`,
+		"fresh A": "NXDOMAIN aa | | example 120 SOA",
+	} {
+		name, kind, _ := strings.Cut(q, " ")
+		if got := told(ask(t, d, "udp", question(name+".example", kind))); got != want {
+			t.Errorf("after $REMOVE: %s: %s, want %s", q, got, want)
 		}
 	}
 	if err := d.Behave("alias.example", ""); err != nil {

@@ -104,7 +104,7 @@ func (e *evaluation) fetch(domain string, p *Policy) (*Record, outcome) {
 	}
 	a := e.checker.o.Resolver.TXT(e.ctx, presented(domain))
 	if p != nil {
-		q := ask(domain, "TXT", &a, asText, textSize)
+		q := ask(domain, "TXT", &a, asTexts, textSize)
 		p.Question = &q
 	}
 	switch a.Status {
@@ -288,7 +288,7 @@ func (e *evaluation) count(s *Step) outcome {
 		return outcome{}
 	}
 	if e.lookups >= maxLookups {
-		e.find(Finding{Reason: TooManyLookups, Domain: e.here(), Term: s.text(), Count: maxLookups})
+		e.find(Finding{Reason: TooManyLookups, Domain: e.here(), Term: s.text()})
 		return permanent(TooManyLookups)
 	}
 	e.lookups++
@@ -349,7 +349,7 @@ func (e *evaluation) target(t *Term, domain string, s *Step) (name string, ok bo
 // payPTR asks for the names that %{p} needs. The PTR records count like those of
 // "ptr" (RFC 7208 section 4.6.4), once.
 func (e *evaluation) payPTR(s *Step) (out outcome) {
-	if !e.ptrPaid {
+	if !e.ptrPaid && (e.beyond == 0 || !e.ptrAsked) {
 		if out = e.count(s); out.result != "" {
 			return out
 		}

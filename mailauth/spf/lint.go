@@ -221,7 +221,7 @@ func looksLikeRecord(text string) bool {
 func (w *Walk) close(e *evaluation) {
 	w.AllLookups = e.asked
 	switch {
-	case e.lookups > maxLookups-3 && e.asked <= maxLookups:
+	case e.asked > maxLookups-3 && e.asked <= maxLookups:
 		e.find(Finding{Reason: ManyLookups, Domain: w.Domain, Count: e.asked})
 	case e.asked > maxLookups && w.Reason != TooManyLookups:
 		e.find(Finding{Reason: BeyondLimit, Domain: w.Domain, Count: e.asked})

@@ -76,7 +76,7 @@ func (e *evaluation) hosts(name string, bits4, bits6 int, s *Step) (match bool, 
 	if e.v4 {
 		a := e.checker.o.Resolver.A(e.ctx, name)
 		if s != nil {
-			s.Questions = append(s.Questions, ask(name, "A", &a, netip.Addr.String, addrSize))
+			s.Questions = append(s.Questions, ask(name, "A", &a, asAddrs, addrSize))
 		}
 		if !a.Status.Known() {
 			return false, 0, e.temporary(a.Status, a.Err)
@@ -86,7 +86,7 @@ func (e *evaluation) hosts(name string, bits4, bits6 int, s *Step) (match bool, 
 	if e.v6 {
 		a := e.checker.o.Resolver.AAAA(e.ctx, name)
 		if s != nil {
-			s.Questions = append(s.Questions, ask(name, "AAAA", &a, netip.Addr.String, addrSize))
+			s.Questions = append(s.Questions, ask(name, "AAAA", &a, asAddrs, addrSize))
 		}
 		if !a.Status.Known() {
 			return false, 0, e.temporary(a.Status, a.Err)
@@ -119,7 +119,7 @@ func (e *evaluation) a(t *Term, name string, s *Step) (bool, outcome) {
 func (e *evaluation) mx(t *Term, name string, s *Step) (bool, outcome) {
 	a := e.checker.o.Resolver.MX(e.ctx, presented(name))
 	if s != nil {
-		s.Questions = append(s.Questions, ask(name, "MX", &a, showMX, mxSize))
+		s.Questions = append(s.Questions, ask(name, "MX", &a, asHosts, mxSize))
 	}
 	switch {
 	case !a.Status.Known():
@@ -157,7 +157,7 @@ func (e *evaluation) mx(t *Term, name string, s *Step) (bool, outcome) {
 func (e *evaluation) exists(name string, s *Step) (bool, outcome) {
 	a := e.checker.o.Resolver.A(e.ctx, presented(name))
 	if s != nil {
-		s.Questions = append(s.Questions, ask(name, "A", &a, netip.Addr.String, addrSize))
+		s.Questions = append(s.Questions, ask(name, "A", &a, asAddrs, addrSize))
 	}
 	switch {
 	case !a.Status.Known():
@@ -200,7 +200,7 @@ func (e *evaluation) reverse(s *Step) []string {
 	e.ptrAsked = true
 	a := e.checker.o.Resolver.PTR(e.ctx, e.ip)
 	if s != nil {
-		s.Questions = append(s.Questions, ask(e.ip.String(), "PTR", &a, asText, nameSize))
+		s.Questions = append(s.Questions, ask(e.ip.String(), "PTR", &a, asTexts, nameSize))
 	}
 	e.ptrVoid = a.Status.Known() && len(a.Records) == 0
 	names := a.Records
@@ -266,20 +266,17 @@ func (e *evaluation) explain(t *Term, domain string, s *Step) {
 			e.find(Finding{Reason: ExplanationBroken, Domain: domain, Term: t.Text, Name: s.Target})
 		}
 	}
-	if e.foreign && t.Domain.uses("sl") {
-		return
-	}
 	name := e.expandName(&t.Domain, domain, s)
 	if s != nil {
 		s.Target = name
 	}
-	if !isName(name) || e.ctx.Err() != nil {
+	if e.foreign && t.Domain.uses("sl") || !isName(name) || e.ctx.Err() != nil {
 		broken()
 		return
 	}
 	a := e.checker.o.Resolver.TXT(e.ctx, presented(name))
 	if s != nil {
-		s.Questions = append(s.Questions, ask(name, "TXT", &a, asText, textSize))
+		s.Questions = append(s.Questions, ask(name, "TXT", &a, asTexts, textSize))
 	}
 	if len(a.Records) != 1 || len(a.Records[0]) > maxRecord {
 		broken()

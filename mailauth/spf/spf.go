@@ -200,7 +200,7 @@ func (e *evaluation) identify(q Query) (v Verdict) {
 	if local == "" {
 		e.local = "postmaster"
 	}
-	if local == "" || len(domain) != len(e.domain) || domain != e.domain {
+	if local == "" || domain != e.domain {
 		e.sender = e.local + "@" + e.domain
 	}
 	v.Domain, v.Sender = e.domain, e.sender

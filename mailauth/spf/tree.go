@@ -1,6 +1,7 @@
 package spf
 
 import (
+	"cmp"
 	"net/netip"
 	"strconv"
 	"time"
@@ -98,34 +99,42 @@ type Question struct {
 
 const maxShown = 64
 
-// ask writes an answer down. size says how many octets the data of a record has.
-func ask[T any](name, kind string, a *dns.Answer[T], show func(T) string, size func(T) int) Question {
+// ask writes an answer down: texts writes the records, size says how many octets
+// the data of one has.
+func ask[T any](name, kind string, a *dns.Answer[T], texts func([]T) []string, size func(T) int) Question {
 	q := Question{
 		Name: name, Type: kind, Status: a.Status, Answer: a.Status.String(), Security: a.Security,
 		Count: len(a.Records), TTL: a.TTL, Server: a.Server, Cached: a.Cached, Err: a.Err,
 	}
 	q.Octets = 12 + len(name) + 2 + 4
-	for i, record := range a.Records {
+	for _, record := range a.Records {
 		q.Octets += 12 + size(record) // a pointer to the name, type, class, TTL, length
-		if i < maxShown {
-			q.Records = append(q.Records, show(record))
-		}
 	}
+	q.Records = texts(a.Records[:min(len(a.Records), maxShown)])
 	return q
 }
 
-func asText(s string) string { return s }
+func asTexts(texts []string) []string { return texts }
+
+func asAddrs(addrs []netip.Addr) []string {
+	texts := make([]string, len(addrs))
+	for i, a := range addrs {
+		texts[i] = a.String()
+	}
+	return texts
+}
+
+func asHosts(hosts []dns.MX) []string {
+	texts := make([]string, len(hosts))
+	for i, mx := range hosts {
+		texts[i] = strconv.Itoa(int(mx.Preference)) + " " + cmp.Or(mx.Host, ".")
+	}
+	return texts
+}
 
 func textSize(s string) int { return len(s) + max(1, (len(s)+254)/255) }
 
 func nameSize(s string) int { return len(s) + 2 }
-
-func showMX(m dns.MX) string {
-	if m.Host == "" {
-		return strconv.Itoa(int(m.Preference)) + " ."
-	}
-	return strconv.Itoa(int(m.Preference)) + " " + m.Host
-}
 
 func mxSize(m dns.MX) int { return 2 + len(m.Host) + 2 }
 

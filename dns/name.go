@@ -34,13 +34,18 @@ var errName = errors.New("no name that can be asked")
 // The error is an *Error of KindName: a label that is empty or over 63 bytes, a
 // name over 255, or letters outside ASCII that IDNA does not have.
 func ParseName(name string) (string, error) {
-	if plain(name) {
+	canonical, fault := parseName(name)
+	if fault != nil {
+		return "", fault
+	}
+	return canonical, nil
+}
+
+func parseName(name string) (string, *Error) {
+	if plain(name) || name == Root {
 		return name, nil
 	}
-	if name == Root {
-		return Root, nil
-	}
-	fail := func(why string) (string, error) {
+	fail := func(why string) (string, *Error) {
 		return "", &Error{Kind: KindName, Name: clip(name), Err: fmt.Errorf("%w: %s", errName, why)}
 	}
 	if len(name) > 4*maxName+1 { // no escape is longer than four bytes

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 )
@@ -29,6 +30,8 @@ type network struct {
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
 	tls  *tls.Config
 
+	buffers sync.Pool // of *[datagram]byte
+
 	mu   sync.Mutex
 	idle map[Server][]*idleConn
 }
@@ -47,7 +50,8 @@ func newNetwork(roots *x509.CertPool) *network {
 			RootCAs: roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"dot"},
 			ClientSessionCache: tls.NewLRUClientSessionCache(16),
 		},
-		idle: map[Server][]*idleConn{},
+		buffers: sync.Pool{New: func() any { return new([datagram]byte) }},
+		idle:    map[Server][]*idleConn{},
 	}
 }
 
@@ -89,9 +93,10 @@ func (n *network) udp(ctx context.Context, server Server, query []byte) ([]byte,
 	if _, err := conn.Write(query); err != nil {
 		return nil, because(ctx, err)
 	}
-	buffer := make([]byte, datagram)
+	buffer := n.buffers.Get().(*[datagram]byte) //nolint:errcheck,forcetypeassert // the pool has nothing else
+	defer n.buffers.Put(buffer)
 	for range maxForeign {
-		got, err := conn.Read(buffer)
+		got, err := conn.Read(buffer[:])
 		if err != nil {
 			return nil, because(ctx, err)
 		}
@@ -102,7 +107,7 @@ func (n *network) udp(ctx context.Context, server Server, query []byte) ([]byte,
 		if got == len(buffer) {
 			reply[2] |= 2 // larger than the buffer: as good as cut
 		}
-		return reply, nil
+		return slices.Clone(reply), nil
 	}
 	return nil, fmt.Errorf("%w: %d messages with a wrong id or question", errForeign, maxForeign)
 }
@@ -148,12 +153,19 @@ func because(ctx context.Context, err error) error {
 }
 
 func (n *network) overTLS(ctx context.Context, server Server, query []byte) ([]byte, error) {
-	// A server may have closed a connection that was idle, and we learn it only
-	// by asking: then the next one is tried, in the end a new one.
-	for conn := n.take(server); conn != nil; conn = n.take(server) {
+	if conn := n.take(server); conn != nil {
 		reply, err := n.over(ctx, server, conn, query)
-		if err == nil || ctx.Err() != nil {
-			return reply, err
+		if err == nil {
+			return reply, nil
+		}
+		// The server, or something on the way, has closed it while it was idle,
+		// and the others most likely too: a new one it is, this time or (where
+		// nothing came until the end of ctx) the next.
+		for conn := n.take(server); conn != nil; conn = n.take(server) {
+			_ = conn.Close()
+		}
+		if ctx.Err() != nil {
+			return nil, err
 		}
 	}
 	raw, err := n.dial(ctx, "tcp", server.Address.String())

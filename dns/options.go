@@ -54,7 +54,7 @@ type Options struct {
 	Attempts int           // tries of one question over all servers; 3
 	Total    time.Duration // for one question with all its tries and CNAMEs; 20 s
 	Asking   int           // questions on their way at once, others wait; 512
-	UDPSize  uint16        // the largest reply wanted over UDP, RFC 6891; 1232
+	UDPSize  uint16        // the largest reply wanted over UDP, 512 to 4095 (RFC 6891); 1232
 
 	CacheEntries int           // answers kept; 100,000
 	CacheBytes   int           // memory for them, about; 64 MiB
@@ -88,9 +88,7 @@ func (o Options) filled() Options {
 	if o.BogusName == "" {
 		o.BogusName = "dnssec-failed.org"
 	}
-	if o.UDPSize < 512 { // RFC 6891 section 6.2.3
-		o.UDPSize = 512
-	}
+	o.UDPSize = min(max(o.UDPSize, 512), datagram-1) // RFC 6891 section 6.2.3
 	// RFC 9520 section 3.2 and RFC 2308 section 7: at most five minutes.
 	o.FailureTTL = min(o.FailureTTL, 5*time.Minute)
 	return o
@@ -131,9 +129,15 @@ func (o Options) check() error {
 	return nil
 }
 
-// sorted gives the servers in the order in which they are asked.
+// sorted gives the servers in the order in which they are asked. They have
+// passed check.
 func sorted(servers []Server) []Server {
 	servers = slices.Clone(servers)
+	for i, s := range servers {
+		if s.TLSName != "" {
+			servers[i].TLSName, _ = parseName(s.TLSName)
+		}
+	}
 	slices.SortStableFunc(servers, func(a, b Server) int {
 		switch {
 		case a.Trusted == b.Trusted:

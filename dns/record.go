@@ -128,7 +128,15 @@ func decodeSOA(rr record) (SOA, int, bool) {
 	}, 56 + len(primary) + len(mailbox), true
 }
 
-// all makes a decoder of records of one for a record.
-func all[T any](one decoder[T]) func([]record) ([]T, int, bool) {
-	return func(records []record) ([]T, int, bool) { return decode(records, one) }
-}
+// The decoders of all records of an answer, as ask takes them: plain functions,
+// since a closure would be an allocation for each answer from the cache.
+
+func decodeAddrs(all []record) ([]netip.Addr, int, bool) { return decode(all, decodeAddr) }
+
+func decodeNames(all []record) ([]string, int, bool) { return decode(all, decodeName) }
+
+func decodeTXTs(all []record) ([]string, int, bool) { return decode(all, decodeTXT) }
+
+func decodeTLSAs(all []record) ([]TLSA, int, bool) { return decode(all, decodeTLSA) }
+
+func decodeSOAs(all []record) ([]SOA, int, bool) { return decode(all, decodeSOA) }

@@ -130,6 +130,13 @@ func readMessage(reply []byte) (*message, error) {
 	if err := m.Unpack(reply); err != nil {
 		return nil, fmt.Errorf("%w: %w", errMalformed, err)
 	}
+	// The library stops at the end of the message whatever the header counts: a
+	// message cut between two records would pass for a whole one.
+	for i, got := range []int{len(m.Question), len(m.Answer), len(m.Ns), len(m.Extra)} {
+		if want := int(binary.BigEndian.Uint16(reply[4+2*i:])); got != want {
+			return nil, fmt.Errorf("%w: %d records where its header counts %d", errMalformed, got, want)
+		}
+	}
 	out := &message{
 		code: m.Rcode, aa: m.Authoritative, ra: m.RecursionAvailable, ad: m.AuthenticatedData,
 		answer: m.Answer, authority: m.Ns,

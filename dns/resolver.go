@@ -46,17 +46,17 @@ func New(o Options) (*Resolver, error) {
 // TXT gives the texts at a name, the strings of each record joined without a
 // space.
 func (r *Resolver) TXT(ctx context.Context, name string) Answer[string] {
-	return ask(ctx, r, name, typeTXT, all(decodeTXT))
+	return ask(ctx, r, name, typeTXT, decodeTXTs)
 }
 
 // A gives the IPv4 addresses of a host.
 func (r *Resolver) A(ctx context.Context, host string) Answer[netip.Addr] {
-	return ask(ctx, r, host, typeA, all(decodeAddr))
+	return ask(ctx, r, host, typeA, decodeAddrs)
 }
 
 // AAAA gives the IPv6 addresses of a host.
 func (r *Resolver) AAAA(ctx context.Context, host string) Answer[netip.Addr] {
-	return ask(ctx, r, host, typeAAAA, all(decodeAddr))
+	return ask(ctx, r, host, typeAAAA, decodeAddrs)
 }
 
 // MX gives the mail exchangers of a domain in the order of preference; equal
@@ -68,37 +68,38 @@ func (r *Resolver) MX(ctx context.Context, domain string) Answer[MX] {
 // PTR gives the names that an address points to. That they point back is for
 // the caller to ask.
 func (r *Resolver) PTR(ctx context.Context, address netip.Addr) Answer[string] {
-	return ask(ctx, r, Reverse(address), typePTR, all(decodeName))
+	return ask(ctx, r, Reverse(address), typePTR, decodeNames)
 }
 
 // CNAME gives what a name is an alias of. It is not followed.
 func (r *Resolver) CNAME(ctx context.Context, name string) Answer[string] {
-	return ask(ctx, r, name, typeCNAME, all(decodeName))
+	return ask(ctx, r, name, typeCNAME, decodeNames)
 }
 
 // NS gives the name servers of a zone.
 func (r *Resolver) NS(ctx context.Context, zone string) Answer[string] {
-	return ask(ctx, r, zone, typeNS, all(decodeName))
+	return ask(ctx, r, zone, typeNS, decodeNames)
 }
 
 // SOA gives the start of authority of a zone. Empty or Absent of a name inside
 // a zone.
 func (r *Resolver) SOA(ctx context.Context, zone string) Answer[SOA] {
-	return ask(ctx, r, zone, typeSOA, all(decodeSOA))
+	return ask(ctx, r, zone, typeSOA, decodeSOAs)
 }
 
 // TLSA gives the records of RFC 6698 at a name like _25._tcp.mx.example. They
 // mean something only where the answer is Secure.
 func (r *Resolver) TLSA(ctx context.Context, name string) Answer[TLSA] {
-	return ask(ctx, r, name, typeTLSA, all(decodeTLSA))
+	return ask(ctx, r, name, typeTLSA, decodeTLSAs)
 }
 
-// Forget throws away what is in the cache: an operator has changed a record
-// and wants to see it.
+// Forget throws away what is known: an operator has changed a record and wants
+// to see it. What is on its way still answers those who wait for it.
 func (r *Resolver) Forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.cache.clear()
+	clear(r.flights)
 }
 
 // flight is a question on its way, for all who asked it meanwhile.
@@ -113,12 +114,9 @@ type flight struct {
 func ask[T any](
 	ctx context.Context, r *Resolver, asked string, k kind, decode func([]record) ([]T, int, bool),
 ) Answer[T] {
-	name, err := ParseName(asked)
-	if err != nil {
-		fault := &Error{Kind: KindName, Name: clip(asked), Type: k.String(), Err: err}
-		if named, ok := err.(*Error); ok { //nolint:errorlint // what ParseName says it gives
-			fault.Err = named.Err
-		}
+	name, fault := parseName(asked)
+	if fault != nil {
+		fault.Type = k.String()
 		return Answer[T]{Name: asked, Canonical: asked, Status: Failed, Err: fault}
 	}
 	where := key{name, k}
@@ -165,15 +163,15 @@ func (r *Resolver) fly(ctx context.Context, f *flight, k key, decode func([]reco
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f.entry = e
-	if r.flights[k] == f {
-		delete(r.flights, k)
+	close(f.done)
+	if r.flights[k] != f {
+		return // nobody waits any more, or it was asked before Forget
 	}
-	// An answer that nobody waited for to the end is not one.
-	if e.ttl > 0 && (e.err == nil || e.err.Kind != KindCanceled) {
+	delete(r.flights, k)
+	if e.ttl > 0 {
 		e.expires = time.Now().Add(e.ttl)
 		r.cache.put(e)
 	}
-	close(f.done)
 }
 
 // answer makes of an entry what the caller gets.

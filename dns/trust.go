@@ -123,14 +123,12 @@ func (r *Resolver) test(ctx context.Context, u *upstream) {
 
 // examine is the self-test. again is how long the result holds.
 func (r *Resolver) examine(ctx context.Context, u *upstream) (passed bool, reason string, again time.Duration) {
-	signed, bogus := r.options.Signed, r.options.BogusName
+	signed, _ := parseName(r.options.Signed) // New has read both
+	bogus, _ := parseName(r.options.BogusName)
 	silent := func(name string, err error) (bool, string, time.Duration) {
 		return false, fmt.Sprintf("no answer to the self-test's question for %q: %v; "+
 			"check that the server runs and may be asked from here", name, err), retestSilent
 	}
-	// Both were read once already, by check.
-	signed, _ = ParseName(signed) //nolint:errcheck // see above
-	bogus, _ = ParseName(bogus)   //nolint:errcheck // see above
 	m, err := r.talk(ctx, u, query{name: signed, kind: typeSOA})
 	switch {
 	case err != nil:

@@ -145,7 +145,7 @@ func (r *Resolver) carry(ctx context.Context, u *upstream, network string, q que
 }
 
 // once brings one query and reads the reply: over TCP where the one over UDP was
-// cut (RFC 7766 section 5), or where others were forged.
+// cut (RFC 7766 section 5), cannot be read, or may be forged.
 func (r *Resolver) once(ctx context.Context, u *upstream, q query) (*message, error) {
 	bring := func(network string) ([]byte, error) {
 		short, stop := context.WithTimeout(ctx, r.options.Timeout)
@@ -154,8 +154,15 @@ func (r *Resolver) once(ctx context.Context, u *upstream, q query) (*message, er
 	}
 	network := u.network()
 	reply, err := bring(network)
-	if network == "udp" && (errors.Is(err, errForeign) || err == nil && truncated(reply)) {
-		reply, err = bring("tcp")
+	if network == "udp" {
+		if err == nil && !truncated(reply) {
+			if m, broken := readMessage(reply); broken == nil {
+				return m, nil
+			}
+		}
+		if err == nil || errors.Is(err, errForeign) {
+			reply, err = bring("tcp")
+		}
 	}
 	if err != nil {
 		return nil, err

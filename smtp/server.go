@@ -55,7 +55,7 @@ func Serve(ctx context.Context, conn net.Conn, o *ServerOptions, h Handler) erro
 	defer cancel(nil)
 	c.ctx = handlers
 	c.watch = newWatch(c.w, func(err error) { cancel(fmt.Errorf("the client left: %w", err)) })
-	defer conn.Close() //nolint:errcheck // a second close, for a handler that panics
+	defer func() { _ = c.w.Close() }() // a second one, but for a handler that panics
 	release := c.w.Bind(ctx)
 	err := c.run()
 	release()
@@ -70,7 +70,7 @@ type conversation struct {
 	h     Handler
 	w     *Wire
 	s     *Session
-	ctx   context.Context // of the handler's calls //nolint:containedctx // it lives as long as the session
+	ctx   context.Context // of the handler's calls; it lives as long as the session
 	watch *watch
 
 	times   ServerTimeouts
@@ -210,7 +210,19 @@ func (c *conversation) decided(r, ordinary mail.Reply) (mail.Reply, error) {
 		if len(r.Lines) > 0 {
 			ordinary.Lines = r.Lines
 		}
-		r = c.own(ordinary)
+		return c.own(ordinary), nil
+	}
+	if len(r.Lines) == 0 { // RFC 5321 section 4.2 asks for a text
+		switch {
+		case r.Code == ordinary.Code:
+			r.Lines = ordinary.Lines
+		case r.Code/100 == 4:
+			r.Lines = []string{"try again later"}
+		case r.Code/100 == 5:
+			r.Lines = []string{"refused"}
+		default:
+			r.Lines = []string{"OK"}
+		}
 	}
 	return r, nil
 }
@@ -314,6 +326,11 @@ func (c *conversation) readCommand() (Command, error) {
 	for {
 		c.asked = time.Now()
 		c.w.SetReadTimeout(c.times.Command)
+		if start, err := c.w.peek(1); err != nil {
+			return Command{}, err
+		} else if start[0] == tlsHandshake { // whose first line may never end
+			return Command{}, c.hangUp(mail.StageUnknown, reply(554, 5, 1, "this is not SMTP"), ErrNotSMTP)
+		}
 		line, err := c.w.ReadLine(maxCommandLine)
 		c.s.Commands++
 		c.idle++
@@ -354,12 +371,12 @@ func lineReply(err error) (mail.Reply, bool) {
 	return mail.Reply{}, false
 }
 
-// foreign tells a line of HTTP, the start of TLS, and a header field: the last is
-// content that came where commands are read.
+// tlsHandshake begins a TLS record that opens a connection, RFC 8446 section 5.1.
+const tlsHandshake = 0x16
+
+// foreign tells a line of HTTP, and a header field: that is content that came where
+// commands are read.
 func foreign(line []byte) bool {
-	if len(line) > 2 && line[0] == 0x16 && line[1] == 3 { // a TLS handshake record
-		return true
-	}
 	word, _, _ := strings.Cut(string(line[:min(len(line), 80)]), " ")
 	switch strings.ToUpper(word) {
 	case "GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "PATCH", "TRACE":

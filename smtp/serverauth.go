@@ -142,7 +142,7 @@ func (c *conversation) judge(mechanism string, m serverAuth) error {
 	}
 	k.Password, k.Token, k.Verify = "", "", nil
 	c.s.Via = k
-	if r.Code != 235 {
+	if r.Code != 235 || r.Enhanced.IsZero() && r.Lines[0] == "OK" {
 		r = c.own(reply(235, 7, 0, "authenticated"))
 	}
 	return c.say(mail.StageAuth, r)

@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -101,7 +102,7 @@ func matches(query, reply []byte) bool {
 			return false
 		}
 	}
-	return string(query[end-4:end]) == string(reply[end-4:end])
+	return bytes.Equal(query[end-4:end], reply[end-4:end])
 }
 
 // lower is right for length bytes too: they are under 64.

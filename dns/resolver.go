@@ -183,7 +183,7 @@ func answer[T any](e *entry, ttl time.Duration, cached bool) Answer[T] {
 	if e.err != nil {
 		a.Err = e.err
 	}
-	a.Records, _ = e.records.([]T) //nolint:errcheck // nil where there are none
+	a.Records, _ = e.records.([]T) // nil where there are none
 	return a
 }
 
@@ -228,7 +228,7 @@ func (r *Resolver) resolve(ctx context.Context, k key, decode func([]record) (an
 		if !ok {
 			return fail(&Error{
 				Kind: KindMalformed, Name: e.canonical, Type: k.kind.String(), Server: e.server,
-				Err: errorString("a record that cannot be read"),
+				Err: plainError("a record that cannot be read"),
 			})
 		}
 		e.records = records
@@ -258,7 +258,7 @@ func (r *Resolver) keep(f *finding, security Security) time.Duration {
 	return ttl
 }
 
-// errorString is an error that is only its words.
-type errorString string
+// plainError is an error that is only its words.
+type plainError string
 
-func (e errorString) Error() string { return string(e) }
+func (e plainError) Error() string { return string(e) }

@@ -60,7 +60,7 @@ func (r *Resolver) try(ctx context.Context, k kind, found *finding) (*upstream, 
 }
 
 // errDead is the reason where nobody was asked.
-var errDead = errorString("no server has answered for some time; they are looked at again within half a minute: " +
+var errDead = plainError("no server has answered for some time; they are looked at again within half a minute: " +
 	"check the network and the DNS servers that are configured")
 
 // alive reports whether a server may be asked.
@@ -86,17 +86,17 @@ func (r *Resolver) attempt(ctx context.Context, u *upstream, q query, found *fin
 	case mdns.RcodeSuccess, mdns.RcodeNameError:
 	case mdns.RcodeServerFailure:
 		if r.bogus(ctx, u, q, m) {
-			return Unavailable, &Error{Kind: KindBogus, Err: errorString(m.reason())}
+			return Unavailable, &Error{Kind: KindBogus, Err: plainError(m.reason())}
 		}
-		return Unavailable, &Error{Kind: KindServFail, Err: errorString(m.reason())}
+		return Unavailable, &Error{Kind: KindServFail, Err: plainError(m.reason())}
 	case mdns.RcodeRefused:
-		return Unavailable, &Error{Kind: KindRefused, Err: errorString(m.reason())}
+		return Unavailable, &Error{Kind: KindRefused, Err: plainError(m.reason())}
 	default:
-		return Unavailable, &Error{Kind: KindCode, Err: errorString(m.reason())}
+		return Unavailable, &Error{Kind: KindCode, Err: plainError(m.reason())}
 	}
 	next := finding{chain: slices.Clone(found.chain), ttl: found.ttl}
 	if next.take(q.kind, m); next.fault != "" {
-		return Unavailable, &Error{Kind: next.fault, Err: errorString(next.why)}
+		return Unavailable, &Error{Kind: next.fault, Err: plainError(next.why)}
 	}
 	*found = next
 	switch {
@@ -128,7 +128,7 @@ func (r *Resolver) bogus(ctx context.Context, u *upstream, q query, m *message) 
 
 // ended says what a context that has ended means to who asked.
 func ended(ctx context.Context) Kind {
-	if ctx.Err() == context.DeadlineExceeded { //nolint:errorlint // Err gives one of two values
+	if ctx.Err() == context.DeadlineExceeded {
 		return KindTimeout
 	}
 	return KindCanceled

@@ -48,6 +48,6 @@ func (c *recordCache) get(text string) *Record {
 
 // read parses a text that was selected as a record, so that there always is one.
 func read(text string) *Record {
-	r, _ := Parse(text) //nolint:errcheck // the record has the error
+	r, _ := Parse(text) // the record has the error
 	return r
 }

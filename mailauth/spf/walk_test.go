@@ -277,7 +277,7 @@ func TestRecordCache(t *testing.T) {
 		t.Errorf("%d records", n)
 	}
 	long := version + strings.Repeat(" a", maxKept)
-	if c.get(long) == c.get(long) {
+	if r := c.get(long); r == c.get(long) {
 		t.Error("a long record was kept")
 	}
 	var group sync.WaitGroup

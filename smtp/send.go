@@ -437,6 +437,9 @@ func (s *sending) fail(d due, r mail.Reply, err error) error {
 		cause = &Error{Stage: s.closedAt, Reply: s.closing}
 	}
 	s.v.abort(cause)
+	if d.what == dueContent && !s.v.reached(d.number) && s.closing.Code == 0 {
+		cause.Stage = mail.StageData
+	}
 	s.c.over(cause)
 	for _, t := range s.all {
 		t.refuse(s.ending(t, d, cause))

@@ -315,7 +315,7 @@ func (v *volley) await(number int, stage mail.Stage) (mail.Reply, error) {
 	v.c.odd |= odd
 	v.spend(number, stage, now)
 	switch {
-	case err != nil && errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		err = fmt.Errorf("the connection was closed: %w", io.ErrUnexpectedEOF)
 		fallthrough
 	case err != nil:

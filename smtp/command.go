@@ -351,7 +351,7 @@ func (c *RcptCommand) set(name, value string) error {
 			decode = decodeUnitext
 		}
 		address, ok := decode(coded)
-		if !ok || address == "" {
+		if !ok || address == "" || kind != "utf-8" && !isASCII(address) {
 			return bad()
 		}
 		c.OriginalType, c.Original = kind, address

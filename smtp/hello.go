@@ -3,6 +3,7 @@ package smtp
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -117,6 +118,9 @@ func (c *conversation) handshake() error {
 	err := c.w.Upgrade(ctx, config, shake)
 	c.phase(mail.StageTLS)
 	if err != nil {
+		if ctx.Err() != nil {
+			err = fmt.Errorf("TLS handshake: %w", context.Cause(ctx))
+		}
 		c.told = true // in clear there is nothing more to say
 		return err
 	}
@@ -160,7 +164,7 @@ func (c *conversation) xclient(cmd Command) error {
 // not known.
 func applyXClient(s *Session, arg string) bool {
 	s.xHello, s.xExtended, s.User = "", false, ""
-	words := strings.Fields(arg)
+	words := strings.FieldsFunc(arg, isBlank)
 	for _, word := range words {
 		name, coded, ok := strings.Cut(word, "=")
 		value, valid := decodeXtext(coded)

@@ -78,6 +78,7 @@ type conversation struct {
 	asked   time.Time // when this side began to wait for the command under way
 	pending *Command  // a command that ended a message between two chunks
 	idle    int       // commands since the last message
+	wasted  int64     // octets of chunks thrown away since then
 	told    bool      // the last word was said
 }
 

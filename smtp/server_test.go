@@ -234,7 +234,7 @@ func caseOptions(t *testing.T, text string) (*ServerOptions, *keeper) {
 		}
 		return n
 	}
-	everybody := func(netip.Addr) bool { return true }
+
 	for line := range strings.Lines(text) {
 		word, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		switch word {
@@ -268,9 +268,9 @@ func caseOptions(t *testing.T, text string) (*ServerOptions, *keeper) {
 		case "tls":
 			o.TLS = serverTLS(t)
 		case "xclient":
-			o.XClient = everybody
+			o.XClient = everyone
 		case "proxy":
-			o.Proxy = everybody
+			o.Proxy = everyone
 		case "early":
 			k.early = true
 		case "reply":
@@ -430,3 +430,5 @@ func playCase(t *testing.T, text string) {
 		t.Errorf("the handler was told\n%swant\n%s", told, want)
 	}
 }
+
+func everyone(netip.Addr) bool { return true }

@@ -191,8 +191,10 @@ func (c *conversation) bdat(cmd Command) error {
 func (c *conversation) skip(size int64, r mail.Reply) error {
 	chunk := newChunkReader(c.w, contentLimits{drain: c.limits.drain, times: c.times}, true, size, true)
 	chunk.unwanted()
+	chunk.waste = c.wasted // one chunk after the other is no less than one
 	for {
 		_, err := chunk.next()
+		c.wasted = chunk.waste
 		switch {
 		case errors.Is(err, io.EOF):
 			return c.say(mail.StageData, r)
@@ -285,7 +287,7 @@ func (c *conversation) message(source pieces) error {
 	}
 	if delivered {
 		c.s.Messages++
-		c.idle = 0
+		c.idle, c.wasted = 0, 0
 	}
 	return nil
 }

@@ -1,7 +1,9 @@
 package smtp
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -122,6 +124,7 @@ func (t *Transcript) add(from Side, text string) {
 func (t *Transcript) mask(from Side, line []byte) string {
 	if from == FromServer {
 		if len(line) >= 3 && string(line[:3]) == "334" {
+			t.auth = true // also where a reply to an earlier command came in between
 			return "334 " + masked
 		}
 		if len(line) < 4 || line[3] != '-' {
@@ -132,41 +135,69 @@ func (t *Transcript) mask(from Side, line []byte) string {
 	if t.auth {
 		return masked
 	}
-	if len(line) >= 4 && strings.EqualFold(string(line[:4]), "AUTH") {
-		t.auth, t.authed = true, true
-		verb, mechanism, _ := strings.Cut(string(line), " ")
-		mechanism, _, secret := strings.Cut(strings.TrimLeft(mechanism, " "), " ")
-		if len(verb) != 4 || len(mechanism) > 20 {
-			return "AUTH " + masked
-		}
-		if secret {
-			mechanism += " " + masked
-		}
-		return printable([]byte(verb + " " + mechanism))
+	// What stands behind a CR or LF would be another line to a careless reader.
+	more := 0
+	if i := bytes.IndexAny(line, "\r\n"); i >= 0 {
+		more = len(line) - i
+		line = line[:i]
 	}
-	return maskCommand(line, t.authed)
+	words := strings.FieldsFunc(string(line), isBlank)
+	if len(words) > 0 && len(words[0]) >= 4 && strings.EqualFold(words[0][:4], "AUTH") {
+		t.auth, t.authed = true, true
+		return maskAuth(words)
+	}
+	s := maskCommand(line, words, t.authed)
+	if more > 0 {
+		s += fmt.Sprintf(" [and %d octets]", more)
+	}
+	return s
 }
 
-// maskCommand masks a command that is not AUTH.
-func maskCommand(line []byte, authed bool) string {
-	verb, args, _ := strings.Cut(string(line), " ")
-	switch strings.ToUpper(verb) {
+func isBlank(c rune) bool { return c == ' ' || c == '\t' }
+
+// maskAuth leaves the name of the mechanism, if it is one.
+func maskAuth(words []string) string {
+	if len(words[0]) != 4 {
+		return "AUTH " + masked
+	}
+	if len(words) == 1 {
+		return "AUTH"
+	}
+	if !slices.Contains(authMechanisms[:], strings.ToUpper(words[1])) {
+		return "AUTH " + masked
+	}
+	s := "AUTH " + strings.ToUpper(words[1])
+	if len(words) > 2 {
+		s += " " + masked
+	}
+	return s
+}
+
+// maskCommand masks a command that is not AUTH. What is no command of SMTP may be a
+// mistyped one: its arguments are not shown, and after an AUTH nothing of it.
+func maskCommand(line []byte, words []string, authed bool) string {
+	if len(words) == 0 {
+		return printable(line)
+	}
+	switch strings.ToUpper(words[0]) {
 	case "XCLIENT":
-		words := strings.Split(args, " ")
 		for i, w := range words {
 			if name, _, ok := strings.Cut(w, "="); ok && strings.EqualFold(name, "LOGIN") {
 				words[i] = name + "=" + masked
 			}
 		}
-		return printable([]byte(verb + " " + strings.Join(words, " ")))
+		return printable([]byte(strings.Join(words, " ")))
 	case "EHLO", "HELO", "LHLO", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "QUIT", "STARTTLS", "VRFY",
 		"EXPN", "HELP", "ETRN", "PROXY":
 		return printable(line)
 	}
-	if authed && verb != "*" {
+	switch {
+	case authed && words[0] != "*":
 		return fmt.Sprintf("[%d octets, no command]", len(line))
+	case len(words) == 1:
+		return printable(line)
 	}
-	return printable(line)
+	return printable([]byte(words[0])) + fmt.Sprintf(" [and %d octets]", len(line)-len(words[0]))
 }
 
 // printable cuts a text and spells out what a terminal would act on.

@@ -115,8 +115,8 @@ type Verdict struct {
 	Others      []Verdict `json:"others,omitempty"` // of the further authors; this one is the worst
 }
 
-// MethodResult gives the verdict for an Authentication-Results field.
-func (v Verdict) MethodResult() mailauth.MethodResult {
+// Method gives the verdict for an Authentication-Results field.
+func (v Verdict) Method() mailauth.MethodResult {
 	m := mailauth.MethodResult{Method: mailauth.DMARC, Result: v.Result}
 	if v.Discovery.Record != nil && v.Policy != "" {
 		m.Comment = "p=" + string(v.Policy) + " dis=" + string(v.Disposition)

@@ -27,7 +27,10 @@ func OrganizationalDomain(domain string) (organization string, ok bool) {
 // normal gives a domain name in lower case with A-labels and without the final
 // dot, or "" for what is no name of a mail domain.
 func normal(domain string) string {
-	domain, err := dns.ParseName(strings.TrimSpace(domain))
+	if domain = strings.TrimSpace(domain); domain == "" {
+		return ""
+	}
+	domain, err := dns.ParseName(domain)
 	if err != nil || domain == dns.Root || len(domain) > maxDomain {
 		return ""
 	}

@@ -271,3 +271,27 @@ func record(t *rapid.T, domains, hosts, networks []string) string {
 	}
 	return strings.Join(words, rapid.SampledFrom([]string{" ", "  "}).Draw(t, "space"))
 }
+
+// TestNamesCanBeAsked holds that the resolver takes every name that we would ask
+// for: one that it refuses would be a temperror and not a name that does not
+// exist. What it reads out of it is what we meant.
+func TestNamesCanBeAsked(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		octet := rapid.SampledFrom([]byte("..aA09-_\\\\\" %@/:;()~"))
+		name := string(rapid.SliceOfN(octet, 0, 270).Draw(t, "name"))
+		if rapid.Bool().Draw(t, "long") {
+			name = strings.Repeat(name, 3)
+		}
+		got, err := dns.ParseName(presented(name))
+		if !isName(name) {
+			return
+		}
+		if err != nil {
+			t.Fatalf("%q: %v", name, err)
+		}
+		want := strings.ReplaceAll(strings.ToLower(presented(name)), " ", `\032`)
+		if got != want {
+			t.Fatalf("%q is asked for as %q", name, got)
+		}
+	})
+}

@@ -139,6 +139,14 @@ func BenchmarkCheck(b *testing.B) {
 			}
 			rate(b)
 		})
+		b.Run(scene.name+"/walk-parallel", func(b *testing.B) {
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					checker.Walk(ctx, q)
+				}
+			})
+			rate(b)
+		})
 		b.Run(scene.name+"/library-on-map", func(b *testing.B) {
 			byLibrary(b.N)
 			rate(b)

@@ -52,7 +52,7 @@ type outcome struct {
 
 // at adds the place of an error, unless it is known from further down.
 func (o outcome) at(domain string, t *Term) outcome {
-	if o.term == nil {
+	if o.domain == "" {
 		o.domain, o.term = domain, t
 	}
 	return o
@@ -60,8 +60,8 @@ func (o outcome) at(domain string, t *Term) outcome {
 
 func permanent(reason Reason) outcome { return outcome{result: mailauth.PermError, reason: reason} }
 
-// temporary is a look-up that failed.
-func (e *evaluation) temporary(status dns.Status, err error) outcome {
+// temporary is a look-up that failed, or one that there is no time for.
+func (e *evaluation) temporary(name string, status dns.Status, err error) outcome {
 	o := outcome{result: mailauth.TempError, reason: DNSFailed, err: err}
 	switch {
 	case e.ctx.Err() != nil:
@@ -72,6 +72,7 @@ func (e *evaluation) temporary(status dns.Status, err error) outcome {
 	case status == dns.Bogus:
 		o.reason = DNSBogus
 	}
+	e.find(Finding{Reason: o.reason, Domain: e.here(), Name: name})
 	return o
 }
 
@@ -100,7 +101,7 @@ func (e *evaluation) fetch(domain string, p *Policy) (*Record, outcome) {
 		return nil, outcome{result: mailauth.None, reason: BadDomain}
 	}
 	if err := e.ctx.Err(); err != nil {
-		return nil, e.temporary(dns.Failed, err)
+		return nil, e.temporary(domain, dns.Failed, err)
 	}
 	a := e.checker.o.Resolver.TXT(e.ctx, presented(domain))
 	if p != nil {
@@ -112,7 +113,7 @@ func (e *evaluation) fetch(domain string, p *Policy) (*Record, outcome) {
 	case dns.Absent:
 		return nil, outcome{result: mailauth.None, reason: NoDomain}
 	case dns.Failed, dns.Bogus:
-		return nil, e.temporary(a.Status, a.Err)
+		return nil, e.temporary(domain, a.Status, a.Err)
 	}
 	text, n := "", 0
 	for _, record := range a.Records {
@@ -186,7 +187,7 @@ func (e *evaluation) record(r *Record, domain string, p *Policy, included bool) 
 	return out
 }
 
-// results of the qualifiers (RFC 7208 section 4.6.2).
+// qualified gives the result of a qualifier (RFC 7208 section 4.6.2).
 func qualified(qualifier byte) mailauth.Result {
 	switch qualifier {
 	case '-':
@@ -233,7 +234,7 @@ func (e *evaluation) done(s *Step, match bool, out outcome) {
 func (s *Step) count(e *evaluation, lookups, voids, asked int) {
 	s.Beyond = e.beyond > 0
 	if s.Beyond {
-		s.Lookups = uint8(e.asked - asked) //nolint:gosec // at most maxWalked and a little
+		s.Lookups = uint8(e.asked - asked) //nolint:gosec // at most maxWalked
 		return
 	}
 	s.Lookups, s.Voids, s.Total = uint8(e.lookups-lookups), uint8(e.voids-voids), uint8(e.lookups) //nolint:gosec // ten
@@ -278,10 +279,11 @@ func (e *evaluation) mechanism(t *Term, domain string, s *Step) (match bool, out
 func (e *evaluation) count(s *Step) outcome {
 	e.asked++
 	if err := e.ctx.Err(); err != nil {
-		return e.temporary(dns.Failed, err)
+		return e.temporary("", dns.Failed, err)
 	}
 	if e.beyond > 0 {
 		if e.asked > maxWalked {
+			e.asked--
 			e.find(Finding{Reason: WalkCut, Count: maxWalked})
 			return outcome{result: mailauth.PermError, reason: WalkCut}
 		}
@@ -366,7 +368,10 @@ func (e *evaluation) expandName(m *Macro, domain string, s *Step) string {
 		return strings.TrimSuffix(m.text, ".")
 	}
 	var room [2 * maxName]byte
-	b, _ := m.expand(room[:0], maxRecord, e.value(domain))
+	b, ok := m.expand(room[:0], maxRecord, e.value(domain))
+	if !ok {
+		return "" // longer than anybody means it; no name at all
+	}
 	name := strings.TrimSuffix(string(b), ".")
 	if len(name) <= maxName {
 		return name

@@ -35,7 +35,7 @@ func (e *evaluation) redirect(t *Term, domain string, s *Step, included bool) ou
 	switch {
 	case out.result != "":
 	case !ok: // as if it were not there
-		out = outcome{result: mailauth.Neutral, reason: Unmatched}
+		out = outcome{result: mailauth.Neutral, reason: Unmatched, domain: domain}
 	default:
 		if out = e.descend(name, s, included); out.result == mailauth.None {
 			e.find(Finding{Reason: RedirectWithoutRecord, Domain: domain, Term: t.Text, Name: clip(name)})
@@ -44,8 +44,11 @@ func (e *evaluation) redirect(t *Term, domain string, s *Step, included bool) ou
 	}
 	out = out.at(domain, t)
 	if s != nil {
-		failed := out.result == mailauth.TempError || out.result == mailauth.PermError
-		e.done(s, !failed, out)
+		told := out
+		if out.result != mailauth.TempError && out.result != mailauth.PermError {
+			told = outcome{}
+		}
+		e.done(s, ok && told.result == "", told)
 		s.count(e, lookups, voids, asked)
 	}
 	return out
@@ -79,7 +82,7 @@ func (e *evaluation) hosts(name string, bits4, bits6 int, s *Step) (match bool, 
 			s.Questions = append(s.Questions, ask(name, "A", &a, asAddrs, addrSize))
 		}
 		if !a.Status.Known() {
-			return false, 0, e.temporary(a.Status, a.Err)
+			return false, 0, e.temporary(name, a.Status, a.Err)
 		}
 		match, n = e.among(a.Records, bits4), len(a.Records)
 	}
@@ -89,7 +92,7 @@ func (e *evaluation) hosts(name string, bits4, bits6 int, s *Step) (match bool, 
 			s.Questions = append(s.Questions, ask(name, "AAAA", &a, asAddrs, addrSize))
 		}
 		if !a.Status.Known() {
-			return false, 0, e.temporary(a.Status, a.Err)
+			return false, 0, e.temporary(name, a.Status, a.Err)
 		}
 		match, n = match || e.among(a.Records, bits6), n+len(a.Records)
 	}
@@ -123,7 +126,7 @@ func (e *evaluation) mx(t *Term, name string, s *Step) (bool, outcome) {
 	}
 	switch {
 	case !a.Status.Known():
-		return false, e.temporary(a.Status, a.Err)
+		return false, e.temporary(name, a.Status, a.Err)
 	case len(a.Records) == 0:
 		return false, e.void(name, s)
 	case len(a.Records) > maxMX:
@@ -135,8 +138,8 @@ func (e *evaluation) mx(t *Term, name string, s *Step) (bool, outcome) {
 		if !isName(mx.Host) { // the null MX of RFC 7505, or nonsense
 			continue
 		}
-		if err := e.ctx.Err(); err != nil {
-			return false, e.temporary(dns.Failed, err)
+		if err := e.ctx.Err(); err != nil && !match {
+			return false, e.temporary(mx.Host, dns.Failed, err)
 		}
 		got, n, out := e.hosts(mx.Host, t.Bits4, t.Bits6, s)
 		addresses += n
@@ -161,7 +164,7 @@ func (e *evaluation) exists(name string, s *Step) (bool, outcome) {
 	}
 	switch {
 	case !a.Status.Known():
-		return false, e.temporary(a.Status, a.Err)
+		return false, e.temporary(name, a.Status, a.Err)
 	case len(a.Records) == 0:
 		return false, e.void(name, s)
 	}
@@ -260,45 +263,46 @@ func (e *evaluation) explain(t *Term, domain string, s *Step) {
 	if e.walk == nil && e.checker.o.Terse || e.survey {
 		return
 	}
-	broken := func() {
-		if s != nil {
-			s.Outcome = Broken
-			e.find(Finding{Reason: ExplanationBroken, Domain: domain, Term: t.Text, Name: s.Target})
-		}
+	text, ok := e.explanationOf(t, domain, s)
+	e.explanation = text
+	if s == nil {
+		return
 	}
+	s.Outcome = Match
+	if !ok {
+		s.Outcome = Broken
+		e.find(Finding{Reason: ExplanationBroken, Domain: domain, Term: t.Text, Name: s.Target})
+	}
+}
+
+// explanationOf asks for the one text there may be and expands it.
+func (e *evaluation) explanationOf(t *Term, domain string, s *Step) (string, bool) {
 	name := e.expandName(&t.Domain, domain, s)
 	if s != nil {
 		s.Target = name
 	}
 	if e.foreign && t.Domain.uses("sl") || !isName(name) || e.ctx.Err() != nil {
-		broken()
-		return
+		return "", false
 	}
 	a := e.checker.o.Resolver.TXT(e.ctx, presented(name))
 	if s != nil {
 		s.Questions = append(s.Questions, ask(name, "TXT", &a, asTexts, textSize))
 	}
 	if len(a.Records) != 1 || len(a.Records[0]) > maxRecord {
-		broken()
-		return
+		return "", false
 	}
 	if s != nil {
 		s.Text = a.Records[0]
 	}
 	m, reason := parseMacro(a.Records[0], inText)
 	if reason != "" || e.foreign && m.uses("sl") {
-		broken()
-		return
+		return "", false
 	}
 	b, ok := m.expand(nil, maxExplanation, e.value(domain))
 	if !ok || !isText(b) {
-		broken()
-		return
+		return "", false
 	}
-	if s != nil {
-		s.Outcome = Match
-	}
-	e.explanation = string(b)
+	return string(b), true
 }
 
 // isText holds an explanation to visible ASCII and spaces: it goes into an SMTP

@@ -255,7 +255,7 @@ func TestManyIncludes(t *testing.T) {
 	judge(t, m, Query{IP: netip.MustParseAddr("192.0.2.1"), From: "anna@a.example"})
 	c := &counted{Resolver: m}
 	w := New(Options{Resolver: c}).Walk(t.Context(), Query{IP: netip.MustParseAddr("192.0.2.1"), From: "anna@a.example"})
-	if w.Result != mailauth.Pass || c.n > maxWalked+1 || !slices.ContainsFunc(w.Findings, func(f Finding) bool { return f.Reason == WalkCut }) {
+	if w.Result != mailauth.Pass || c.n > maxWalked+1 || w.AllLookups != maxWalked || !slices.ContainsFunc(w.Findings, func(f Finding) bool { return f.Reason == WalkCut }) {
 		t.Errorf("%d questions, %+v", c.n, w.Findings[:5])
 	}
 }

@@ -1,9 +1,7 @@
 package smtp
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"reflect"
 	"strings"
@@ -126,7 +124,7 @@ func TestReplyLines(t *testing.T) {
 // same.
 func FuzzReadReply(f *testing.F) {
 	for _, seed := range []string{"250 ok\r\n", "550-5.7.1 no\r\n550 5.7.1 never\r\n", "250-a\n550 b\n", "421 421 x\r\n", "220-\r\n\r\n220 x\r\n",
-		"250 \x00\r\r\n", "250", "250-5.1.1\r\n250 4.2.2 \xff\r\n", "250-" + strings.Repeat("x", 9000) + "\r\n250 y\r\n"} {
+		"250 \x00\r\r\n", "250", "250-5.1.1\r\n250 4.2.2 \xff\r\n"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
@@ -147,7 +145,7 @@ func FuzzReadReply(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if r.Code < 200 || r.Code > 599 || !bytes.HasPrefix(in, []byte(fmt.Sprint(in[0]-'0'))) {
+		if r.Code < 200 || r.Code > 599 || in[0] < '2' || in[0] > '5' {
 			t.Fatalf("code %d of %q", r.Code, in)
 		}
 		lines, err := ReplyLines(r)

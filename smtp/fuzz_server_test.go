@@ -119,6 +119,9 @@ func FuzzData(f *testing.F) {
 		f.Add(s, []byte{})
 	}
 	f.Fuzz(func(t *testing.T, in string, steps []byte) {
+		if len(steps) > 200 || len(in) > 1<<14 {
+			return
+		}
 		var cuts []int
 		at := 0
 		for _, s := range steps {
@@ -159,6 +162,9 @@ func FuzzReadProxy(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
+		if len(in) > 1<<13 {
+			return
+		}
 		for _, cuts := range [][]int{nil, everywhere(len(in))} {
 			w := NewWire(&tape{in: in, cuts: cuts}, FromServer, nil)
 			p, err := readProxy(w)
@@ -260,6 +266,9 @@ func FuzzServe(f *testing.F) {
 	f.Add([]byte("EHLO x\r\nAUTH PLAIN AHUAc2VjcmV0\r\nAUTH LOGIN\r\n"+base64.StdEncoding.EncodeToString([]byte("u"))+"\r\nc2VjcmV0\r\n"), byte(8))
 	f.Add([]byte("PROXY TCP4 192.0.2.7 198.51.100.1 4711 25\r\nEHLO x\r\nXCLIENT ADDR=192.0.2.9 LOGIN=secret\r\n"), byte(16))
 	f.Fuzz(func(t *testing.T, in []byte, mode byte) {
+		if len(in) > 1<<14 {
+			return
+		}
 		o := &ServerOptions{
 			LMTP: mode&4 != 0, Auth: []string{"PLAIN", "LOGIN"}, AuthClear: true, Strict: mode&2 != 0,
 			MaxSize: 1000, MaxErrors: 50, Transcript: 1 << 16, XClient: everyone,

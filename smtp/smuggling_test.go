@@ -29,11 +29,8 @@ func (c *tape) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	end := len(c.in)
-	for _, cut := range c.cuts {
-		if cut > c.at {
-			end = min(end, cut)
-			break
-		}
+	if i, _ := slices.BinarySearch(c.cuts, c.at+1); i < len(c.cuts) {
+		end = min(end, c.cuts[i])
 	}
 	n := copy(p, c.in[c.at:end])
 	c.at += n

@@ -125,10 +125,10 @@ func instance(value string, first bool) (int, *Error) {
 	if first {
 		tag, _, ok := strings.Cut(value, ";")
 		name, number, equals := strings.Cut(tag, "=")
-		if !ok || !equals || strings.Trim(name, fws) != "i" {
+		if !ok || !equals || trimSpace(name) != "i" {
 			return 0, &Error{Reason: ChainInstance, Tag: "i", What: "not the first tag"}
 		}
-		text = strings.Trim(number, fws)
+		text = trimSpace(number)
 	} else {
 		tags, fault := parseTags(value)
 		if text, _ = tags.Get("i"); text == "" && fault != nil {

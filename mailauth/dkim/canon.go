@@ -61,20 +61,27 @@ func appendRelaxedField(to, raw []byte) []byte {
 	to = append(to, ':')
 	start := len(to)
 	space := false
-	for i := 0; i < len(value); i++ {
-		c := value[i]
-		switch {
-		case isWSP(c):
-			space = true
-			continue
-		case c == '\n', c == '\r' && i+1 < len(value) && value[i+1] == '\n':
-			continue // unfolding takes the line end only; white space follows it
+	for i := 0; i < len(value); {
+		word := i
+		for i < len(value) && value[i] > ' ' {
+			i++
+		}
+		if i == word { // a byte that may be white space
+			c := value[i]
+			i++
+			if isWSP(c) {
+				space = true
+				continue
+			}
+			if c == '\n' || c == '\r' && i < len(value) && value[i] == '\n' {
+				continue // unfolding takes the line end only; white space follows it
+			}
 		}
 		if space && len(to) > start {
 			to = append(to, ' ')
 		}
 		space = false
-		to = append(to, c)
+		to = append(to, value[word:i]...)
 	}
 	return append(to, '\r', '\n')
 }
@@ -91,7 +98,8 @@ func lower(c byte) byte {
 	return c
 }
 
-func trimSpace(b []byte) []byte {
+// trimSpace takes folding white space off both ends.
+func trimSpace[T []byte | string](b T) T {
 	for len(b) > 0 && isFWS(b[0]) {
 		b = b[1:]
 	}
@@ -110,24 +118,16 @@ func trimSpace(b []byte) []byte {
 // do not count.
 type body struct {
 	relaxed bool
-	bareLF  bool         // an LF without CR was taken as CRLF
-	cr      bool         // held back: a CR, the last byte so far
-	space   bool         // held back: white space (relaxed)
-	begun   bool         // something has been written
-	ends    int64        // held back: line ends
-	hash    hash.Hash    // where it goes
-	limit   int64        // how much of it: l=, or math.MaxInt64
-	size    int64        // bytes of the canonical form so far
-	scratch [1024]byte   // small pieces on their way to the hash, which does not like them
-	n       int          // bytes in scratch
-	look    [2]lookAhead // of the piece that is being written: for a tab, for two spaces
-}
-
-// lookAhead remembers where the next trouble is, so that a body without any is
-// searched once and not once a line.
-type lookAhead struct {
-	at   int
-	find func(b []byte) int
+	bareLF  bool       // an LF without CR was taken as CRLF
+	cr      bool       // held back: a CR, the last byte so far
+	space   bool       // held back: white space (relaxed)
+	begun   bool       // something has been written
+	ends    int64      // held back: line ends
+	hash    hash.Hash  // where it goes
+	limit   int64      // how much of it: l=, or math.MaxInt64
+	size    int64      // bytes of the canonical form so far
+	scratch [1024]byte // small pieces on their way to the hash, which does not like them
+	n       int        // bytes in scratch
 }
 
 // newBody gives a canonicaliser. A negative limit is none.
@@ -135,120 +135,142 @@ func newBody(c Canonicalization, h hash.Hash, limit int64) *body {
 	if limit < 0 {
 		limit = math.MaxInt64
 	}
-	b := &body{relaxed: c == Relaxed, hash: h, limit: limit}
-	b.look[0].find = func(b []byte) int { return bytes.IndexByte(b, '\t') }
-	b.look[1].find = twoSpaces
-	return b
+	return &body{relaxed: c == Relaxed, hash: h, limit: limit}
 }
 
 // Write takes a piece of the body. It never fails.
 func (b *body) Write(p []byte) (int, error) {
-	b.look[0].at, b.look[1].at = -1, -1
-	for i := 0; i < len(p); {
-		if !b.cr && !b.space {
-			if i = b.lines(p, i); i == len(p) {
-				break
-			}
+	i := 0
+	if b.cr || b.space {
+		if i = bytes.IndexByte(p, '\n') + 1; i == 0 {
+			i = len(p)
 		}
-		end := len(p)
-		if lf := bytes.IndexByte(p[i:], '\n'); lf >= 0 {
-			end = i + lf + 1
-		}
-		b.bytes(p[i:end])
-		i = end
+		b.bytes(p[:i])
 	}
+	if b.relaxed {
+		i = b.relaxedLines(p, i)
+	} else {
+		i = b.simpleLines(p, i)
+	}
+	b.bytes(p[i:])
 	b.flush()
 	return len(p), nil
 }
 
-// lines takes whole lines from p[pos:], as long as there are any, and gives the
+// run is a stretch of lines in canonical form that has not been written: whole
+// lines but for the line end of the last one.
+type run struct {
+	start, end int
+	crlf       int // line ends seen since start
+	inside     int // those of them before end
+}
+
+// line takes the line from bol to eol, its CRLF behind it.
+func (b *body) line(r *run, bol, eol int) {
+	switch {
+	case eol > bol && r.end == r.start:
+		*r = run{start: bol, end: eol, crlf: 1}
+	case eol > bol:
+		r.end, r.inside = eol, r.crlf
+		r.crlf++
+	case r.end == r.start:
+		b.ends++
+	default:
+		r.crlf++
+	}
+}
+
+// take writes a run, and begins anew. If an LF in it is not of a CRLF, it is
+// taken byte by byte instead.
+func (b *body) take(r *run, p []byte) {
+	if r.end == r.start {
+		return
+	}
+	if text := p[r.start:r.end]; bytes.Count(text, []byte{'\n'}) == r.inside {
+		b.lineEnds()
+		b.write(text)
+	} else {
+		b.bytes(text)
+	}
+	b.ends += int64(r.crlf - r.inside)
+	*r = run{}
+}
+
+// simpleLines takes whole lines from p[pos:], as long as there are any, and gives the
 // position behind the last one.
-func (b *body) lines(p []byte, pos int) int {
-	start, end := pos, pos // what is canonical and not yet written; it ends with an octet that counts
-	for pos < len(p) {
+func (b *body) simpleLines(p []byte, pos int) int {
+	var r run
+	for {
 		i := bytes.IndexByte(p[pos:], '\n')
 		if i < 0 {
 			break
 		}
 		lf := pos + i
-		e := withoutCR(p[:lf+1], lf)
-		dirty := b.relaxed && e > pos && (isWSP(p[e-1]) || b.next(p, pos) < e)
-		switch {
-		case e == lf: // no CR
-			b.bareLF = true
-			b.write(p[start:end])
-			b.line(p, pos, e)
-			b.ends++
-			start, end = lf+1, lf+1
-		case dirty:
-			b.write(p[start:end])
-			b.line(p, pos, e)
-			b.ends++
-			start, end = lf+1, lf+1
-		case e == pos: // empty
-			b.ends++
-			if start == end {
-				start, end = lf+1, lf+1
-			}
-		case start == end: // begin of a run
-			b.lineEnds()
-			start, end = pos, e
-			b.ends = 1
-		default: // the line ends since the run's end stand in p, and will be written with it
-			end = e
-			b.ends = 1
+		if eol := withoutCR(p[pos:lf+1], i) + pos; eol < lf {
+			b.line(&r, pos, eol)
+		} else {
+			b.take(&r, p)
+			b.bytes(p[pos : lf+1])
 		}
 		pos = lf + 1
 	}
-	b.write(p[start:end])
+	b.take(&r, p)
 	return pos
 }
 
-// next gives the position of the next tab or pair of spaces at pos or behind it.
-func (b *body) next(p []byte, pos int) int {
-	at := len(p)
-	for i := range b.look {
-		l := &b.look[i]
-		if l.at < pos {
-			if l.at = l.find(p[pos:]); l.at < 0 {
-				l.at = len(p)
-			} else {
-				l.at += pos
+// relaxedLines does the same for relaxed bodies. It looks at the places where two
+// white spaces or control characters are side by side, and at tabs: the first is
+// a CRLF, or the line is not in canonical form.
+func (b *body) relaxedLines(p []byte, pos int) int {
+	var r run
+	tab := -1
+	for {
+		at := twoControls(p, pos)
+		if at < 0 { // nor is there a CRLF
+			break
+		}
+		if tab < pos {
+			if tab = pos + bytes.IndexByte(p[pos:], '\t'); tab < pos {
+				tab = len(p)
 			}
 		}
-		at = min(at, l.at)
+		if p[at] == '\r' && p[at+1] == '\n' && tab > at {
+			b.line(&r, pos, at)
+			pos = at + 2
+			continue
+		}
+		at = min(at, tab)
+		lf := bytes.IndexByte(p[at:], '\n')
+		if lf < 0 {
+			break
+		}
+		b.take(&r, p)
+		b.reduce(p[pos : at+lf+1])
+		pos = at + lf + 1
 	}
-	return at
+	b.take(&r, p)
+	return pos
 }
 
-// line writes the content of one line, p[pos:e], reducing its white space
-// (relaxed).
-func (b *body) line(p []byte, pos, e int) {
-	if b.relaxed {
-		for e > pos && isWSP(p[e-1]) {
-			e--
+// reduce takes lines that are not in canonical form, the LF of the last one included.
+func (b *body) reduce(p []byte) {
+	for i := 0; i < len(p); {
+		switch c := p[i]; {
+		case c == '\r' || c == '\n' || b.cr:
+			b.bytes(p[i : i+1])
+			i++
+		case isWSP(c):
+			b.space = true
+			i++
+		default:
+			word := i
+			for i++; i < len(p) && (p[i] > ' ' || p[i] == ' ' && i+1 < len(p) && p[i+1] > ' '); {
+				i++
+			}
+			b.content()
+			b.write(p[word:i])
 		}
 	}
-	if pos == e {
-		return
-	}
-	b.lineEnds()
-	if b.relaxed {
-		for {
-			at := b.next(p, pos)
-			if at >= e {
-				break
-			}
-			for at > pos && p[at-1] == ' ' { // of " \t" the tab was found
-				at--
-			}
-			b.write(p[pos:at])
-			b.put(" ")
-			for pos = at; isWSP(p[pos]); pos++ { // ends before e, where no white space is
-			}
-		}
-	}
-	b.write(p[pos:e])
 }
 
 // bytes takes what is not a whole line: the ends of a piece, and whatever follows
@@ -350,25 +372,42 @@ func (b *body) close() {
 	b.flush()
 }
 
-// twoSpaces gives the index of the first pair of spaces, or -1. It looks at
-// eight bytes and the eight that begin one later: where a byte is a space in
-// both, their distance from eight spaces is zero in both.
-func twoSpaces(p []byte) int {
-	const spaces, ones, highs = 0x2020202020202020, 0x0101010101010101, 0x8080808080808080
-	i := 0
-	for ; i+9 <= len(p); i += 8 {
-		v := (binary.LittleEndian.Uint64(p[i:]) ^ spaces) | (binary.LittleEndian.Uint64(p[i+1:]) ^ spaces)
-		// The lowest zero byte is found exactly, see Warren, Hacker's Delight, section 6-1.
-		if zero := (v - ones) &^ v & highs; zero != 0 {
-			return i + bits.TrailingZeros64(zero)/8
+// twoControls gives the index of the first two bytes side by side that are white space
+// or other control characters, from i on, or -1. It looks at eight bytes at a time.
+func twoControls(p []byte, i int) int {
+	for ; i+29 <= len(p); i += 28 {
+		if q := p[i : i+29]; lowPairs(q)|lowPairs(q[7:])|lowPairs(q[14:])|lowPairs(q[21:]) != 0 {
+			break
 		}
 	}
+	for i+8 <= len(p) {
+		low := lowPairs(p[i:])
+		if low == 0 {
+			i += 7
+			continue
+		}
+		i += bits.TrailingZeros64(low) / 8
+		if p[i+1] <= ' ' {
+			return i
+		}
+		i++
+	}
 	for ; i+1 < len(p); i++ {
-		if p[i] == ' ' && p[i+1] == ' ' {
+		if p[i] <= ' ' && p[i+1] <= ' ' {
 			return i
 		}
 	}
 	return -1
+}
+
+// lowPairs marks, in the high bits of the first seven bytes of p, the bytes below '!' that are
+// followed by such a byte. By the borrow it also takes a '!' for one if it stands behind one; the
+// lowest mark is that of such a byte.
+func lowPairs(p []byte) uint64 {
+	const exclamation, high = 0x2121212121212121, 0x0080808080808080
+	v := binary.LittleEndian.Uint64(p)
+	low := (v - exclamation) &^ v
+	return low & (low >> 8) & high
 }
 
 // unlimited reports whether there is no l=.

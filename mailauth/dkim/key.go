@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Bounds of keys.
@@ -137,6 +138,48 @@ func (k *KeyRecord) readKey(p string) *Error {
 		return &Error{Reason: KeyType, Tag: "k", What: clip(k.Type)}
 	}
 	return nil
+}
+
+// Keys remembers what was read from key records, by their text: big senders use one
+// key for very many mails, and reading it takes as long as a tenth of the check. It
+// says nothing about DNS: the record is asked for each time. It may be used by
+// several goroutines; the zero value is ready.
+type Keys struct {
+	mu   sync.Mutex
+	read map[string]readKey
+}
+
+type readKey struct {
+	record KeyRecord
+	fault  *Error
+}
+
+// maxKnown bounds what Keys remembers; beyond it begins anew.
+const maxKnown = 4096
+
+// parse is parseKeyRecord, remembered. Records and faults are shared: nobody may
+// change them.
+func (k *Keys) parse(text string) (KeyRecord, *Error) {
+	if k == nil {
+		return parseKeyRecord(text)
+	}
+	k.mu.Lock()
+	known, ok := k.read[text]
+	k.mu.Unlock()
+	if ok {
+		return known.record, known.fault
+	}
+	known.record, known.fault = parseKeyRecord(text)
+	if len(text) > 4<<10 { // no key of a decent sender
+		return known.record, known.fault
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.read == nil || len(k.read) == maxKnown {
+		k.read = make(map[string]readKey)
+	}
+	k.read[text] = known
+	return known.record, known.fault
 }
 
 // unquotePrintableText is unquotePrintable for text with spaces in it.

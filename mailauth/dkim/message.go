@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Bounds of a header. Real ones have a few dozen fields and some 10 kB.
@@ -93,7 +94,7 @@ func (f *field) value() []byte {
 
 // is reports whether the field has this name; hash is nameHash(name).
 func (f *field) is(name string, hash uint32) bool {
-	return f.hash == hash && len(f.name) == len(name) && equalFold(f.name, name)
+	return f.hash == hash && len(f.name) > 0 && equalFold(f.name, name)
 }
 
 // fields divides a header. bareLF says that a line ends without CR.
@@ -101,13 +102,16 @@ func fields(header []byte) (list []field, bareLF bool, err error) {
 	if len(header) > MaxHeader {
 		return nil, false, tooLong()
 	}
-	end, _ := headerEnd(header)
-	list = make([]field, 0, min(32, 1+end/40))
-	for i := 0; i < end; {
-		next := end
-		if lf := bytes.IndexByte(header[i:end], '\n'); lf >= 0 {
+	list = make([]field, 0, min(32, 1+len(header)/40))
+	for i := 0; i < len(header); {
+		next := len(header)
+		if lf := bytes.IndexByte(header[i:], '\n'); lf >= 0 {
 			next = i + lf + 1
-			bareLF = bareLF || lf == 0 || header[i+lf-1] != '\r'
+			short := lf == 0 || header[i+lf-1] != '\r'
+			bareLF = bareLF || short
+			if lf == 0 || lf == 1 && !short { // the empty line
+				break
+			}
 		}
 		if isWSP(header[i]) {
 			if len(list) == 0 {
@@ -161,29 +165,21 @@ type picker struct {
 	taken  []bool
 }
 
-func newPicker(list []field) *picker {
-	return &picker{fields: list, taken: make([]bool, len(list))}
+// reset begins anew with no field taken.
+func (p *picker) reset(list []field) {
+	p.fields = list
+	p.taken = slices.Grow(p.taken[:0], len(list))[:len(list)]
+	clear(p.taken)
 }
 
-// take gives the last field of that name that has not been taken, or nil.
-func (p *picker) take(name string) *field {
-	hash := nameHash(name)
+// take gives the last field of that name that has not been taken, or nil. hash is
+// nameHash(name).
+func (p *picker) take(name string, hash uint32) *field {
 	for i := len(p.fields) - 1; i >= 0; i-- {
-		if f := &p.fields[i]; !p.taken[i] && f.is(name, hash) && name != "" {
+		if f := &p.fields[i]; f.hash == hash && !p.taken[i] && f.is(name, hash) {
 			p.taken[i] = true
 			return f
 		}
 	}
 	return nil
-}
-
-// left reports whether a field of that name has not been taken.
-func (p *picker) left(name string) bool {
-	hash := nameHash(name)
-	for i := range p.fields {
-		if !p.taken[i] && p.fields[i].is(name, hash) {
-			return true
-		}
-	}
-	return false
 }

@@ -240,11 +240,13 @@ func (s *Signer) Sign(ctx context.Context, m Message) ([]byte, error) {
 
 // cover gives the signed header fields in canonical form, and h=.
 func (s *Signer) cover(list []field) (text []byte, names []string) {
-	p := newPicker(list)
+	var p picker
+	p.reset(list)
 	text = make([]byte, 0, 4096)
 	names = make([]string, 0, 2*len(s.always)+4)
 	add := func(name string) (n int) {
-		for f := p.take(name); f != nil; f = p.take(name) {
+		hash := nameHash(name)
+		for f := p.take(name, hash); f != nil; f = p.take(name, hash) {
 			text = appendRelaxedField(text, f.raw)
 			names = append(names, name)
 			n++

@@ -1,6 +1,7 @@
 package dkim
 
 import (
+	"bytes"
 	"encoding/base64"
 	"strings"
 	"time"
@@ -31,7 +32,7 @@ func (t Tags) Get(name string) (value string, ok bool) {
 // parseTags reads a tag list by the grammar: no tag twice, no empty tag but
 // behind the last semicolon.
 func parseTags(s string) (Tags, *Error) {
-	if len(strings.Trim(s, fws)) == 0 {
+	if trimSpace(s) == "" {
 		return nil, &Error{Reason: Syntax, What: "the tag list is empty"}
 	}
 	tags := make(Tags, 0, 12)
@@ -39,14 +40,14 @@ func parseTags(s string) (Tags, *Error) {
 		var spec string
 		spec, s, more = strings.Cut(s, ";")
 		name, value, ok := strings.Cut(spec, "=")
-		name = strings.Trim(name, fws)
+		name = trimSpace(name)
 		if !ok {
 			if name == "" && !more { // the semicolon behind the last tag
 				break
 			}
 			return tags, &Error{Reason: Syntax, Tag: clip(name), What: "a tag without ="}
 		}
-		value = strings.Trim(value, fws)
+		value = trimSpace(value)
 		switch _, twice := tags.Get(name); {
 		case !isTagName(name):
 			return tags, &Error{Reason: Syntax, Tag: clip(name), What: "not the name of a tag"}
@@ -56,7 +57,7 @@ func parseTags(s string) (Tags, *Error) {
 			return tags, &Error{Reason: Syntax, What: "more than 100 tags"}
 		}
 		for i := range len(value) {
-			if c := value[i]; c < ' ' && !isFWS(c) || c == 0x7f {
+			if c := value[i]; (c < ' ' || c == 0x7f) && !isFWS(c) {
 				return tags, &Error{Reason: Syntax, Tag: name, What: "a control character in the value"}
 			}
 		}
@@ -64,9 +65,6 @@ func parseTags(s string) (Tags, *Error) {
 	}
 	return tags, nil
 }
-
-// fws are the bytes of folding white space.
-const fws = " \t\r\n"
 
 func isTagName(s string) bool {
 	for i := range len(s) {
@@ -80,23 +78,41 @@ func isTagName(s string) bool {
 
 // strip takes all folding white space out of a value.
 func strip(s string) string {
-	if !strings.ContainsAny(s, fws) {
+	i := spaceIn(s)
+	if i == len(s) {
 		return s
 	}
-	b := make([]byte, 0, len(s))
+	return string(appendStripped(make([]byte, 0, len(s)), s))
+}
+
+// appendStripped appends s without its folding white space.
+func appendStripped(to []byte, s string) []byte {
+	for s != "" {
+		i := spaceIn(s)
+		to = append(to, s[:i]...)
+		for i < len(s) && isFWS(s[i]) {
+			i++
+		}
+		s = s[i:]
+	}
+	return to
+}
+
+// spaceIn gives the index of the first byte of folding white space, or the length.
+func spaceIn(s string) int {
 	for i := range len(s) {
-		if !isFWS(s[i]) {
-			b = append(b, s[i])
+		if s[i] <= ' ' && isFWS(s[i]) {
+			return i
 		}
 	}
-	return string(b)
+	return len(s)
 }
 
 // list divides a value at its colons.
 func list(value string) []string {
 	items := strings.Split(value, ":")
 	for i := range items {
-		items[i] = strings.Trim(items[i], fws)
+		items[i] = trimSpace(items[i])
 	}
 	return items
 }
@@ -104,9 +120,12 @@ func list(value string) []string {
 // decode reads base64 (RFC 6376 section 2.10): white space anywhere; the padding may
 // be missing.
 func decode(s string) ([]byte, error) {
-	s = strip(s)
-	s = strings.TrimSuffix(strings.TrimSuffix(s, "="), "=")
-	return base64.RawStdEncoding.DecodeString(s)
+	var room [1024]byte // enough for RSA keys and signatures of 4096 bits
+	text := appendStripped(room[:0], s)
+	text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte{'='}), []byte{'='})
+	decoded := make([]byte, base64.RawStdEncoding.DecodedLen(len(text)))
+	n, err := base64.RawStdEncoding.Decode(decoded, text)
+	return decoded[:n], err
 }
 
 // number reads 1 to digits decimal digits. Digits beyond the 18th are taken for

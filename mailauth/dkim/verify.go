@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,7 @@ type Options struct {
 	Now           time.Time     // 0: the clock
 	Skew          time.Duration // how far t= may be ahead of Now, and x= behind; 0: 5 minutes
 	MaxSignatures int           // how many DKIM-Signature fields are looked at, from the top; 0: 10
+	Keys          *Keys         // keys that were read before; nil reads each anew
 	RefusePartial bool          // a signature that leaves bytes of the body unsigned (l=) is Partial, not a pass
 }
 
@@ -70,19 +72,14 @@ type Verification struct {
 	HeaderIntact bool
 	BodySize     int64    // bytes of the body in canonical form; -1 if it was not read
 	Unsigned     int64    // bytes of them that l= leaves unsigned: anyone may change or append them
-	Oversigned   []string // names, lower case, that h= has once more than the message: none may be added
+	Oversigned   []string // names that h= has once more than the message: none may be added
 	Added        []string // names that the message has more often than h=: one may have been added
 }
 
 // Oversigns reports whether no field of that name can be added without breaking
 // the signature.
 func (v *Verification) Oversigns(header string) bool {
-	for _, name := range v.Oversigned {
-		if strings.EqualFold(name, header) {
-			return true
-		}
-	}
-	return false
+	return containsFold(v.Oversigned, header)
 }
 
 // Report is what all DKIM signatures of a message came to.
@@ -119,7 +116,8 @@ type examination struct {
 	bareLF bool
 	checks []*check
 	bodies []*body
-	keys   map[string]*key
+	keys   []*key
+	picker picker
 	buffer []byte // the header in canonical form, of one signature after the other
 }
 
@@ -128,12 +126,14 @@ type check struct {
 	*Verification
 	kind  kind
 	field int // index of the field
+	key   *key
 	body  *body
 	fault *Error
 }
 
 // key is one key on its way from DNS.
 type key struct {
+	name   string
 	answer dns.Answer[string]
 	record KeyRecord
 	fault  *Error
@@ -206,33 +206,32 @@ func (e *examination) add(v *Verification, k kind, index int) *check {
 
 // ask gets the keys of all signatures that are worth it, several at a time.
 func (e *examination) ask(ctx context.Context, r Resolver) {
-	e.keys = make(map[string]*key, len(e.checks))
-	var names []string
+	e.keys = make([]*key, 0, 4)
 	for _, c := range e.checks {
 		if c.fault != nil {
 			continue
 		}
 		name := c.KeyName()
-		if _, asked := e.keys[name]; asked {
-			continue
-		}
-		if len(names) == maxKeys {
+		at := slices.IndexFunc(e.keys, func(k *key) bool { return k.name == name })
+		switch {
+		case at >= 0:
+			c.key = e.keys[at]
+		case len(e.keys) == maxKeys:
 			c.fault = &Error{Reason: TooMany, What: fmt.Sprintf("more than %d keys to ask for", maxKeys)}
-			continue
+		default:
+			c.key = &key{name: name}
+			e.keys = append(e.keys, c.key)
 		}
-		names = append(names, name)
-		e.keys[name] = &key{}
 	}
-	if len(names) == 1 {
-		e.keys[names[0]].ask(ctx, r, names[0])
+	if len(e.keys) == 1 {
+		e.keys[0].ask(ctx, r, e.Keys)
 	} else {
 		var all sync.WaitGroup
 		slots := make(chan struct{}, maxAtOnce)
-		for _, name := range names {
-			k := e.keys[name]
+		for _, k := range e.keys {
 			slots <- struct{}{}
 			all.Go(func() {
-				k.ask(ctx, r, name)
+				k.ask(ctx, r, e.Keys)
 				<-slots
 			})
 		}
@@ -240,8 +239,7 @@ func (e *examination) ask(ctx context.Context, r Resolver) {
 	}
 	for _, c := range e.checks {
 		if c.fault == nil {
-			k := e.keys[c.KeyName()]
-			c.Answer, c.Key, c.fault = k.answer, k.record, k.fault
+			c.Answer, c.Key, c.fault = c.key.answer, c.key.record, c.key.fault
 			c.Bits, c.Testing = c.Key.Bits(), c.Key.Testing()
 			if c.fault == nil {
 				c.fault = c.Key.fits(&c.Signature, c.kind != dkimSignature)
@@ -251,7 +249,8 @@ func (e *examination) ask(ctx context.Context, r Resolver) {
 }
 
 // ask asks DNS for a key (RFC 6376 section 6.1.2).
-func (k *key) ask(ctx context.Context, r Resolver, name string) {
+func (k *key) ask(ctx context.Context, r Resolver, known *Keys) {
+	name := k.name
 	k.answer = r.TXT(ctx, name)
 	switch k.answer.Status {
 	case dns.Found:
@@ -265,7 +264,7 @@ func (k *key) ask(ctx context.Context, r Resolver, name string) {
 	found := 0
 	var first *Error
 	for _, text := range k.answer.Records {
-		record, fault := parseKeyRecord(text)
+		record, fault := known.parse(text)
 		if _, isKey := record.Tags.Get("p"); fault != nil && !isKey {
 			// Something else at the name, as a wildcard brings. It counts if there is no key.
 			if first == nil {
@@ -398,19 +397,30 @@ func (e *examination) proof(c *check) *Error {
 // headerHash hashes the header fields that a signature covers, and the signature's own
 // field without the signature proper (RFC 6376 section 3.7).
 func (e *examination) headerHash(c *check) [sha256.Size]byte {
-	p := newPicker(e.fields)
+	p := &e.picker
+	p.reset(e.fields)
 	p.taken[c.field] = true // it does not cover itself, whatever h= says
+	if e.buffer == nil {
+		e.buffer = make([]byte, 0, 2048)
+	}
 	e.buffer = e.buffer[:0]
-	for _, name := range c.Headers {
-		if f := p.take(name); f != nil {
+	hashes := make([]uint32, len(c.Headers))
+	for i, name := range c.Headers {
+		hashes[i] = nameHash(name)
+		if f := p.take(name, hashes[i]); f != nil {
 			e.buffer = appendField(e.buffer, c.HeaderCanon, f.raw)
-		} else if lowered := strings.ToLower(name); !c.Oversigns(lowered) {
-			c.Oversigned = append(c.Oversigned, lowered)
+		} else if !containsFold(c.Oversigned, name) {
+			if c.Oversigned == nil {
+				c.Oversigned = make([]string, 0, min(16, len(c.Headers)-i))
+			}
+			c.Oversigned = append(c.Oversigned, name)
 		}
 	}
-	for i, name := range c.Headers {
-		if p.left(name) && !containsFold(c.Headers[:i], name) {
-			c.Added = append(c.Added, strings.ToLower(name))
+	for i := range e.fields {
+		f := &e.fields[i]
+		if at := slices.Index(hashes, f.hash); !p.taken[i] && at >= 0 && f.is(c.Headers[at], f.hash) &&
+			!containsFold(c.Added, c.Headers[at]) {
+			c.Added = append(c.Added, c.Headers[at])
 		}
 	}
 	e.buffer = appendUnsigned(e.buffer, c.HeaderCanon, e.fields[c.field].raw)
@@ -419,7 +429,7 @@ func (e *examination) headerHash(c *check) [sha256.Size]byte {
 
 func containsFold(names []string, name string) bool {
 	for _, n := range names {
-		if strings.EqualFold(n, name) {
+		if len(n) == len(name) && strings.EqualFold(n, name) {
 			return true
 		}
 	}

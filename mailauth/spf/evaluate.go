@@ -163,6 +163,14 @@ func (e *evaluation) record(r *Record, domain string, p *Policy, included bool) 
 		if !t.Kind.Mechanism() {
 			continue
 		}
+		if (t.Kind == IP4 || t.Kind == IP6) && !t.Prefix.Contains(e.ip) {
+			// as directive would say, in less time: these are nearly all terms that there are
+			if s := p.step(i); s != nil {
+				s.Outcome = NoMatch
+				s.count(e, e.lookups, e.voids, e.asked)
+			}
+			continue
+		}
 		if got := e.directive(t, domain, p.step(i)); got.result != "" && out.result == "" {
 			out = got
 			if p == nil {

@@ -18,7 +18,7 @@ import (
 const (
 	maxForeign   = 64               // messages that are not the reply, over UDP; then TCP is asked
 	maxForeignIn = 8                // the same in one connection
-	datagram     = 4096             // more than any server sends that has read what we announce
+	datagram     = 4096             // more than we announce; of a larger one the rest is lost, and TCP is asked
 	maxIdle      = 4                // connections of DNS over TLS kept for each server
 	idleFor      = 10 * time.Second // how long
 )
@@ -103,9 +103,6 @@ func (n *network) udp(ctx context.Context, server Server, query []byte) ([]byte,
 		reply := buffer[:got]
 		if !matches(query, reply) {
 			continue // forged, or late: the right one may follow (RFC 5452 section 9.1)
-		}
-		if got == len(buffer) {
-			reply[2] |= 2 // larger than the buffer: as good as cut
 		}
 		return slices.Clone(reply), nil
 	}

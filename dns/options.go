@@ -110,7 +110,7 @@ func (o Options) check() error {
 		if !s.Address.IsValid() || s.Address.Port() == 0 {
 			return fmt.Errorf("no address with a port: %q: write the DNS server as 192.0.2.53:53", s.Address)
 		}
-		if s.Trusted && s.TLSName == "" && !s.Address.Addr().Unmap().IsLoopback() {
+		if s.Trusted && s.TLSName == "" && !s.Address.Addr().IsLoopback() {
 			return fmt.Errorf("will not trust %s: whoever is on the way to it can forge its answers; "+
 				"trust a validating resolver on a loopback address, or use DNS over TLS with the name in its certificate",
 				s.Address)

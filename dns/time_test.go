@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -153,6 +154,57 @@ func TestNextServer(t *testing.T) {
 				between(t, "answer", time.Since(start), c.most, c.most)
 			})
 		})
+	}
+}
+
+// What a server said tells more than that another said nothing.
+func TestWhichFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bad := parse(t, small+"$ANSWER * servfail\n")
+		o := &outside{data: map[dns.Server]*zone.Data{first: bad}, dead: map[dns.Server]error{second: io.EOF}}
+		r := over(t, nil, dns.Options{Servers: []dns.Server{first, second}, Exchange: o})
+		if a := r.A(t.Context(), "a.example.com"); kind(a.Err) != dns.KindServFail {
+			t.Errorf("got %+v, want servfail", a)
+		}
+	})
+}
+
+// When a server has been dead for its time, one looks; the others do not wait.
+func TestOneLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &outside{data: map[dns.Server]*zone.Data{first: parse(t, small)}, dead: map[dns.Server]error{first: io.EOF}}
+		r := over(t, nil, dns.Options{Exchange: o})
+		for i := range 4 { // the pauses: 1, 2, 4, 8 s
+			r.A(t.Context(), fmt.Sprintf("%d.example.com", i))
+			pass(time.Duration(1<<i) * time.Second)
+		}
+		o.since()
+		var all sync.WaitGroup
+		for i := range 50 {
+			all.Go(func() { r.A(t.Context(), fmt.Sprintf("all%d.example.com", i)) })
+		}
+		all.Wait()
+		if n := o.since(); n != 1 {
+			t.Errorf("%d queries to a server that is dead, want 1", n)
+		}
+	})
+}
+
+// The cache holds as many bytes as it may, whatever the answers are.
+func TestCacheBytes(t *testing.T) {
+	long := strings.Repeat(`"`+strings.Repeat("x", 250)+`" `, 40)
+	r := over(t, parse(t, "$ORIGIN example.com.\n@ SOA ns h 1 2 3 4 5\n*.big TXT "+long), dns.Options{CacheBytes: 200_000})
+	for i := range 100 {
+		r.TXT(t.Context(), fmt.Sprintf("%d.big.example.com", i))
+	}
+	cached := 0
+	for i := 99; i >= 0; i-- {
+		if r.TXT(t.Context(), fmt.Sprintf("%d.big.example.com", i)).Cached {
+			cached++
+		}
+	}
+	if cached < 15 || cached > 20 {
+		t.Errorf("%d answers of 10,000 bytes in 200,000", cached)
 	}
 }
 

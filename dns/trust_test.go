@@ -29,6 +29,7 @@ signed   SOA ns hostmaster 1 3600 600 86400 60
          A   192.0.2.2
 www.signed  CNAME unsigned
 both.signed CNAME signed
+back     CNAME signed
 unsigned A   192.0.2.3
 broken   A   203.0.113.66
 $ANSWER signed ad
@@ -129,6 +130,7 @@ func TestSecurityOfChain(t *testing.T) {
 			}
 			if len(m.Answer) == 2 { // only the alias
 				m.Answer = m.Answer[:1]
+				m.Answer[0].Header().Ttl = 17
 			}
 			return m.Pack()
 		})
@@ -138,7 +140,11 @@ func TestSecurityOfChain(t *testing.T) {
 		a.Canonical != "unsigned.example" {
 		t.Errorf("got %+v, want insecure", a)
 	}
-	if a := r.A(t.Context(), "both.signed.example"); a.Status != dns.Found || a.Security != dns.Secure {
+	if a := r.A(t.Context(), "back.example"); a.Status != dns.Found || a.Security != dns.Insecure {
+		t.Errorf("got %+v, want insecure", a)
+	}
+	if a := r.A(t.Context(), "both.signed.example"); a.Status != dns.Found || a.Security != dns.Secure ||
+		a.TTL != 17*time.Second {
 		t.Errorf("got %+v, want secure", a)
 	}
 }
@@ -253,6 +259,46 @@ func TestRetest(t *testing.T) {
 		pass(time.Minute)
 		if a := r.A(t.Context(), "signed.example"); a.Security != dns.Secure {
 			t.Errorf("a minute after it validates again: %+v", a)
+		}
+	})
+}
+
+// A test that was not waited for is none, and one that is made again keeps
+// nobody waiting but who makes it.
+func TestSlowSelfTest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		data := parse(t, validating+"$ANSWER signed delay=900ms ad\n")
+		r := over(t, data, trusting(local))
+		short, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		if err := data.Behave("broken.example.", "bogus delay=900ms"); err != nil {
+			t.Fatal(err)
+		}
+		if trust := r.SelfTest(short); trust[0].Passed || !trust[0].Tested.IsZero() {
+			t.Errorf("a test that was not waited for: %+v", trust)
+		}
+		if trust := r.SelfTest(t.Context()); !trust[0].Passed {
+			t.Fatalf("got %+v", trust)
+		}
+		pass(61 * time.Minute)
+		var all sync.WaitGroup
+		start, slow := time.Now(), 0
+		var mu sync.Mutex
+		for i := range 20 {
+			all.Go(func() {
+				if a := r.A(t.Context(), fmt.Sprintf("h%d.unsigned.example", i)); a.Security != dns.Insecure {
+					t.Errorf("got %+v", a)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if time.Since(start) > 0 {
+					slow++
+				}
+			})
+		}
+		all.Wait()
+		if slow != 1 {
+			t.Errorf("%d of 20 waited for the test, want 1", slow)
 		}
 	})
 }

@@ -173,6 +173,12 @@ func (c *dmarcCase) run(t *testing.T) {
 			if slices.ContainsFunc(v.Findings, func(f Finding) bool { return f.Key == want[1] }) {
 				continue
 			}
+		case "unaligned":
+			for _, f := range v.Findings {
+				if f.Key == FindUnaligned {
+					got = strings.TrimSpace(got + " " + f.Value)
+				}
+			}
 		case "differs":
 			for _, d := range both.Differences {
 				got += " " + strings.TrimPrefix(d.Key, "dmarc.differ.") + ":" + d.Where + ":" + d.Value

@@ -1,7 +1,9 @@
 package dmarc
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/postroad/postroad/dns"
@@ -145,21 +147,30 @@ func evaluate(ctx context.Context, w *walker, in Input) Verdict {
 		return Verdict{Rules: in.Rules, Result: mailauth.None, Disposition: PolicyNone,
 			Findings: []Finding{{Key: FindNoAuthor}}}
 	}
+	var authors []string
+	for _, from := range in.From {
+		if d := normal(from); d == "" || !slices.Contains(authors, d) {
+			authors = append(authors, cmp.Or(d, from))
+		}
+		if len(authors) > MaxAuthors {
+			break
+		}
+	}
 	var all []Verdict
 	worst := 0
-	for i, from := range in.From[:min(len(in.From), MaxAuthors)] {
+	for i, from := range authors[:min(len(authors), MaxAuthors)] {
 		all = append(all, evaluateOne(ctx, w, in, from))
 		if all[i].severity() > all[worst].severity() {
 			worst = i
 		}
 	}
 	v := all[worst]
-	if len(in.From) == 1 {
+	if len(authors) == 1 {
 		return v
 	}
 	v.Others = append(append([]Verdict(nil), all[:worst]...), all[worst+1:]...)
-	v.Findings = append(v.Findings, Finding{FindAuthors, "From", strconv.Itoa(len(in.From))})
-	if len(in.From) > MaxAuthors {
+	v.find(FindAuthors, "From", strconv.Itoa(len(in.From)))
+	if len(authors) > MaxAuthors {
 		many := Finding{FindAuthorsMany, "From", strconv.Itoa(len(in.From))}
 		if v.Result == mailauth.Pass || v.Result == mailauth.None {
 			v.Result = mailauth.PermError // not all were judged: it is not known to pass

@@ -62,12 +62,10 @@ func Authors(fields ...string) Author {
 }
 
 // fromToken is an atom, a quoted string 'q', a domain literal '[', a special
-// character, or 0 at the end. Comments and white space are no tokens, but
-// space tells whether some stood before it.
+// character, or 0 at the end. Comments and white space are no tokens.
 type fromToken struct {
-	kind  byte // 'a', 'q', '[', or the character
-	text  string
-	space bool
+	kind byte // 'a', 'q', '[', or the character
+	text string
 }
 
 type fromLexer struct {
@@ -82,11 +80,9 @@ func (l *fromLexer) next() fromToken {
 		switch c := l.s[l.at]; {
 		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
 			l.at++
-			t.space = true
 			continue
 		case c == '(':
 			l.comment()
-			t.space = true
 			continue
 		case c == '"':
 			t.kind, t.text = 'q', l.until('"')

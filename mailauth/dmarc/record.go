@@ -3,6 +3,7 @@ package dmarc
 import (
 	"errors"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -185,12 +186,11 @@ func ParseRecord(text string) (Record, error) {
 }
 
 type recordParser struct {
-	r    Record
-	seen [maxTags]string
-	bad  bool // p, sp or np has no valid value
-	p    bool // there is a p
-	ruf  bool
-	fo   bool
+	r   Record
+	bad bool // p, sp or np has no valid value
+	p   bool // there is a p
+	ruf bool
+	fo  bool
 }
 
 func (p *recordParser) find(key, where, value string) {
@@ -204,12 +204,12 @@ func (p *recordParser) read(text string) {
 	if text[0] == ' ' || text[0] == '\t' {
 		p.find(FindSpace, "", "")
 	}
-	n := 0
+	p.r.Tags = make([]Tag, 0, 8)
 	for part := range strings.SplitSeq(p.r.Text, ";") {
 		if part = trim(part); part == "" {
 			continue
 		}
-		if n == maxTags {
+		if len(p.r.Tags) == maxTags {
 			p.find(FindTooLong, "", part)
 			return
 		}
@@ -223,18 +223,12 @@ func (p *recordParser) read(text string) {
 		if lower != name {
 			p.find(FindCase, name, value)
 		}
-		twice := false
-		for _, s := range p.seen[:n] {
-			twice = twice || s == lower
-		}
-		if twice {
+		if slices.ContainsFunc(p.r.Tags, func(t Tag) bool { return t.Name == lower }) {
 			p.find(FindTwice, lower, value)
 			continue
 		}
-		p.seen[n] = lower
-		n++
 		p.r.Tags = append(p.r.Tags, Tag{lower, value})
-		p.tag(lower, value, n)
+		p.tag(lower, value, len(p.r.Tags))
 	}
 }
 
@@ -360,6 +354,10 @@ func parseURI(text string) (u URI, sized, ok bool) {
 			return u, sized, false
 		}
 	}
+	if address, plain := strings.CutPrefix(u.Text, "mailto:"); plain && strings.IndexAny(address, "%?# \t") < 0 {
+		u.Scheme = "mailto"
+		return u, sized, u.mailto(address)
+	}
 	parsed, err := url.Parse(u.Text)
 	if err != nil || parsed.Scheme == "" || strings.ContainsAny(u.Text, " \t") {
 		return u, sized, false
@@ -370,15 +368,17 @@ func parseURI(text string) (u URI, sized, ok bool) {
 		return u, sized, u.Host != "" || parsed.Opaque != ""
 	}
 	address, err := url.PathUnescape(parsed.Opaque)
-	if err != nil {
-		return u, sized, false
-	}
+	return u, sized, err == nil && u.mailto(address)
+}
+
+// mailto takes the host out of an address.
+func (u *URI) mailto(address string) bool {
 	a, err := mail.ParseAddress(address)
-	if err != nil || a.Local == "" || a.Domain == "" {
-		return u, sized, false
+	if err != nil || a.Local == "" || strings.ContainsAny(a.Local, " \t\r\n") {
+		return false
 	}
 	u.Host = normal(a.Domain)
-	return u, sized, u.Host != ""
+	return u.Host != ""
 }
 
 // parseSize reads "10m" in bytes.

@@ -40,10 +40,13 @@ func (h *half) read(b []byte, over <-chan struct{}, closed <-chan struct{}) (n i
 		moved, left, ended := h.moved, len(h.data), h.ended
 		h.mu.Unlock()
 		select {
-		case <-closed:
-			return 0, net.ErrClosed
 		case <-over:
 			return 0, os.ErrDeadlineExceeded
+		default:
+		}
+		select {
+		case <-closed:
+			return 0, net.ErrClosed
 		default:
 		}
 		if left > 0 || len(b) == 0 {

@@ -167,7 +167,7 @@ func failure(err error) string {
 	switch {
 	case e.Reply.Code != 0:
 		s += fmt.Sprintf(" %d", e.Reply.Code)
-	case errors.Is(e.Err, smtp.ErrTimeout):
+	case errors.Is(e.Err, smtp.ErrTimeout), errors.Is(e.Err, context.DeadlineExceeded): // the handshake has the latter
 		s += " timeout"
 	default:
 		s += " lost"

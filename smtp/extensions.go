@@ -33,7 +33,7 @@ func ParseExtensions(r mail.Reply) Extensions {
 		keyword := strings.ToUpper(fields[0])
 		if old, ok := strings.CutPrefix(keyword, "AUTH="); ok {
 			keyword = "AUTH"
-			fields = append([]string{keyword, old}, fields[1:]...)
+			fields = append(strings.Fields(keyword+" "+old), fields[1:]...)
 		}
 		if !isKeyword(keyword) {
 			continue

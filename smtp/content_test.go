@@ -154,7 +154,7 @@ func FuzzContentWriter(f *testing.F) {
 			return
 		}
 		const next = "RSET\r\n"
-		got, err, _, rest := readData(out+next, nil, 7)
+		got, rest, err, _ := readData(out+next, nil, 7)
 		if err != nil || got != want || rest != next {
 			t.Fatalf("%q written as %q reads as %q, %v, rest %q", in, out, got, err, rest)
 		}

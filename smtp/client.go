@@ -331,7 +331,9 @@ func (c *Client) StartTLS(ctx context.Context, config *tls.Config) error {
 	err = c.wire.Upgrade(ctx, config, c.o.Handshake)
 	c.phases[mail.StageTLS] += time.Since(began)
 	if err != nil {
-		if errors.Is(err, io.EOF) {
+		if cause := context.Cause(ctx); cause != nil {
+			err = fmt.Errorf("TLS handshake: %w", cause)
+		} else if errors.Is(err, io.EOF) {
 			err = fmt.Errorf("the connection was closed in the handshake: %w", io.ErrUnexpectedEOF)
 		}
 		return c.over(&Error{Stage: mail.StageTLS, Err: err})

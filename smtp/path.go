@@ -234,19 +234,6 @@ func isLiteral(s string) bool {
 	return true
 }
 
-// literalIP gives the address of a literal in brackets.
-func literalIP(s string) (netip.Addr, bool) {
-	if len(s) < 3 || s[0] != '[' || s[len(s)-1] != ']' || !isLiteral(s[1:len(s)-1]) {
-		return netip.Addr{}, false
-	}
-	s = s[1 : len(s)-1]
-	if tag, rest, ok := strings.Cut(s, ":"); ok && strings.EqualFold(tag, "IPv6") {
-		s = rest
-	}
-	ip, err := netip.ParseAddr(s)
-	return ip, err == nil
-}
-
 // wideSize gives the length of the UTF-8 character at the start of s that RFC 6531
 // section 3.3 allows where ASCII has atext; 0 for what is none: malformed octets,
 // controls, spaces of any kind.

@@ -39,10 +39,11 @@ func (c *conversation) auth(cmd Command) error {
 	if !ok {
 		return c.refuse(mail.StageAuth, reply(504, 5, 4, "mechanism not known"))
 	}
-	if r, err := c.exchange(m, strings.TrimLeft(initial, " ")); err != nil {
+	if err := c.exchange(m, strings.TrimLeft(initial, " ")); err != nil {
+		if r, ok := lineReply(err); ok {
+			return c.refuse(mail.StageAuth, r)
+		}
 		return err
-	} else if r.Code != 0 {
-		return c.refuse(mail.StageAuth, r)
 	}
 	return c.judge(name, m)
 }
@@ -65,53 +66,50 @@ func (c *conversation) unauthable() (mail.Reply, bool) {
 	return mail.Reply{}, false
 }
 
-// exchange leads the mechanism to the point where there are credentials; a reply is a
-// refusal.
-func (c *conversation) exchange(m serverAuth, initial string) (mail.Reply, error) {
+// exchange leads the mechanism to the point where there are credentials. A refusal is an
+// error that lineReply knows.
+func (c *conversation) exchange(m serverAuth, initial string) error {
 	var response []byte
 	if initial != "" {
 		var err error
 		if response, err = decodeInitial(initial); err != nil {
-			return reply(501, 5, 2, "not base64"), nil
+			return errors.Join(syntax(501, 5, 2, "not base64"), err)
 		}
 	}
 	for range authRounds {
 		challenge, done, err := m.next(response)
-		if err != nil {
-			return reply(501, 5, 2, "not a response of this mechanism"), nil
+		switch {
+		case err != nil:
+			return errors.Join(syntax(501, 5, 2, "not a response of this mechanism"), err)
+		case done:
+			return nil
 		}
-		if done {
-			return mail.Reply{}, nil
-		}
-		var r mail.Reply
-		if response, r, err = c.challenge(challenge); err != nil || r.Code != 0 {
-			return r, err
+		if response, err = c.challenge(challenge); err != nil {
+			return err
 		}
 	}
-	return reply(501, 5, 2, "exchange too long"), nil
+	return syntax(501, 5, 2, "exchange too long")
 }
 
-// challenge sends one and reads the response; a reply is a refusal.
-func (c *conversation) challenge(text []byte) ([]byte, mail.Reply, error) {
+// challenge sends one and reads the response. A line that is too long is 500 5.5.6, RFC 4954
+// section 6.
+func (c *conversation) challenge(text []byte) ([]byte, error) {
 	if err := c.w.WriteLine([]byte("334 " + encodeAuth(text))); err != nil {
-		return nil, mail.Reply{}, err
+		return nil, err
 	}
 	c.w.SetReadTimeout(c.times.Command)
 	line, err := c.w.ReadLine(maxCommandLine)
 	if err != nil {
-		if r, ok := lineReply(err); ok { // 500 5.5.6 for one that is too long, RFC 4954 section 6
-			return nil, r, nil
-		}
-		return nil, mail.Reply{}, eofIsUnexpected(err)
+		return nil, eofIsUnexpected(err)
 	}
 	response, err := decodeAuth(line)
 	switch {
 	case errors.Is(err, errAuthCancelled):
-		return nil, reply(501, 7, 0, "cancelled"), nil
+		return nil, errors.Join(syntax(501, 7, 0, "cancelled"), err)
 	case err != nil:
-		return nil, reply(501, 5, 2, "not base64"), nil
+		return nil, errors.Join(syntax(501, 5, 2, "not base64"), err)
 	}
-	return response, mail.Reply{}, nil
+	return response, nil
 }
 
 // judge asks the handler about credentials.
@@ -126,8 +124,10 @@ func (c *conversation) judge(mechanism string, m serverAuth) error {
 	accepted := r.Code/100 == 2
 	if last := m.verdict(accepted); last != nil {
 		// The mechanism's own last word; what the client answers to it changes nothing.
-		if _, _, err := c.challenge(last); err != nil {
-			return err
+		if _, err := c.challenge(last); err != nil {
+			if _, ok := lineReply(err); !ok {
+				return err
+			}
 		}
 	}
 	if !accepted {

@@ -68,17 +68,17 @@ func sequences(alphabet string, n int, visit func(s string)) {
 // modelData says what RFC 5321 section 4.5.2 makes of octets behind DATA, in another way
 // than the reader: with the whole of it at hand, by searching. end is where the next
 // command begins, -1 if the content has no end.
-func modelData(in string) (content string, fault error, end int) {
+func modelData(in string) (content string, end int, fault error) {
 	i := strings.Index("\r\n"+in, "\r\n.\r\n")
 	if i < 0 {
-		return "", modelFault(in), -1
+		return "", -1, modelFault(in)
 	}
 	raw := in[:i]
 	var b strings.Builder
 	for line := range strings.SplitAfterSeq(raw, "\r\n") {
 		b.WriteString(strings.TrimPrefix(line, "."))
 	}
-	return b.String(), modelFault(raw), i + 3
+	return b.String(), i + 3, modelFault(raw)
 }
 
 // modelFault finds the first CR or LF by itself. A CR at the very end is not one yet.
@@ -94,20 +94,20 @@ func modelFault(s string) error {
 }
 
 // readData runs the reader over in, cut as asked, with a buffer of size octets.
-func readData(in string, cuts []int, size int) (content string, err error, drained error, rest string) {
+func readData(in string, cuts []int, size int) (content, rest string, err, drained error) {
 	c := &tape{in: []byte(in), cuts: cuts}
 	w := &Wire{conn: c, us: FromServer, in: make([]byte, size)}
 	source := newDataReader(w, contentLimits{drain: 1 << 20, times: ServerTimeouts{}.orDefault()})
 	r := &contentReader{source: source, before: func() {}, after: func() {}}
 	b, err := io.ReadAll(r)
 	drained = r.drain()
-	return string(b), err, drained, string(w.in[w.from:w.to]) + string(c.in[c.at:])
+	return string(b), string(w.in[w.from:w.to]) + string(c.in[c.at:]), err, drained
 }
 
 func checkData(t *testing.T, in string, cuts []int, size int) {
 	t.Helper()
-	content, err, drained, rest := readData(in, cuts, size)
-	want, fault, end := modelData(in)
+	content, rest, err, drained := readData(in, cuts, size)
+	want, end, fault := modelData(in)
 	bad := func(what string) {
 		t.Fatalf("%q cut at %v, buffer %d: %s\ngot  %q, %v, %v, then %q\nwant %q, %v, end %d",
 			in, cuts, size, what, content, err, drained, rest, want, fault, end)
@@ -194,7 +194,7 @@ func TestSessionSmuggling(t *testing.T) {
 	sequences("\r\n.", longest, func(s string) {
 		body := "text" + s + hidden + "\r\n.\r\n"
 		in := envelope + "DATA\r\n" + body + "QUIT\r\n"
-		_, _, end := modelData(body)
+		_, end, _ := modelData(body)
 		told := slices.Contains(strings.Split(body[end:], "\r\n"), "MAIL FROM:<evil@c.example>")
 		for _, cuts := range [][]int{nil, everywhere(len(in)), {len(envelope) + 6 + 4 + len(s)}} {
 			k, out, _ := runTape(in, cuts, &ServerOptions{})

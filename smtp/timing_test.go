@@ -314,7 +314,7 @@ func TestStartTLS(t *testing.T) {
 			Transcript: 1 << 20,
 		}
 		go func() { done <- Serve(t.Context(), there, o, h) }()
-		var conn net.Conn = here
+		conn := here
 		r := bufio.NewReader(conn)
 		talk := func(line string) string {
 			t.Helper()

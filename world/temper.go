@@ -234,6 +234,13 @@ func (t *Temper) checkConditions(p *Provider) error {
 	for i, s := range t.Senders {
 		t.Senders[i] = mail.NormalDomain(strings.TrimPrefix(s, "@"))
 	}
+	public := t.Do == doSTS || t.Do == doDANE
+	if public && (len(t.Sources)+len(t.Addresses) > 0 || t.Share != nil || t.Clear || t.Do == doSTS && len(t.Hosts) > 0) {
+		return fmt.Errorf("what %s publishes is the same for all; only from, until, daily and hosts (of dane) are for it", t.Do)
+	}
+	if t.Times > 0 && (public || slices.Contains([]string{doAccept, doSlow, doCertificate, doNoStartTLS}, t.Do)) {
+		return fmt.Errorf("times is not for do = %q; use from and until", t.Do)
+	}
 	early := t.At == "" || slices.Index(stages, t.At) < slices.Index(stages, mail.StageMail)
 	if len(t.Senders) > 0 && early {
 		return errors.New("senders are known from at = \"mail\" on")

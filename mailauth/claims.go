@@ -18,20 +18,20 @@ func Claims(field, authservID string) bool {
 		return own != ""
 	}
 	p := parser{s: clean(field), first: true, cur: -1}
+	begun := false // the part of the name has begun; not by "i=" of an ARC set
 	for p.space(); p.at < len(p.s); p.space() {
 		if p.s[p.at] == ';' {
-			p.at++
-			p.endPart()
-			if !p.first {
+			if begun {
 				return false
 			}
+			p.at++
 			continue
 		}
 		w := p.word()
 		if !w.pair && normalID(w.text) == own {
 			return true
 		}
-		p.take(w)
+		begun = begun || !w.pair || !strings.EqualFold(w.text, "i")
 	}
 	return false
 }

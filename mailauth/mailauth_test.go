@@ -138,6 +138,65 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+func TestFind(t *testing.T) {
+	r, err := Parse("mx.example.net; dkim=fail header.d=a.example header.d=b.example; dkim=pass; dmarc=pass action=none x.y=")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, ok := r.Find(DKIM); !ok || m.Result != Fail {
+		t.Errorf("dkim: %+v %v", m, ok)
+	} else if d, ok := m.Property("header", "d"); !ok || d != "a.example" {
+		t.Errorf("header.d: %q %v", d, ok)
+	} else if _, ok := m.Property("header", "s"); ok {
+		t.Error("header.s is not there")
+	}
+	m, ok := r.Find(DMARC)
+	if action, has := m.Property("", "action"); !ok || !has || action != "none" {
+		t.Errorf("action: %q", action)
+	}
+	if y, has := m.Property("x", "y"); !has || y != "" {
+		t.Errorf("x.y: %q %v", y, has)
+	}
+	if m, ok := r.Find(SPF); ok {
+		t.Errorf("spf: %+v", m)
+	}
+}
+
+// TestBounds reads and writes too much of everything.
+func TestBounds(t *testing.T) {
+	key := strings.Repeat("k", maxKeyword)
+	field := "mx; " + key + "=pass; " + key + "k=pass; spf=" + strings.Repeat("p", maxKeyword+1) +
+		"; dkim=pass h." + key + "=v h.k" + key + "=v reason=" + strings.Repeat("é", MaxValue) +
+		" (" + strings.Repeat("word ", MaxComment) + ")"
+	r, err := Parse(field)
+	if err != nil || len(r.Methods) != 2 || r.Methods[0].Method != Method(key) {
+		t.Fatalf("%v %+v", err, r)
+	}
+	m := r.Methods[1]
+	if len(m.Properties) != 1 || len(m.Reason) != MaxValue || strings.Trim(m.Reason, "é") != "" ||
+		len(m.Comment) > MaxComment || len(m.Comment) < MaxComment-8 {
+		t.Errorf("%+v", m)
+	}
+	again(t, r)
+	for _, unit := range []string{"(", "\"", "a(", "(a)", "spf=pass;", "a.b=c ", "= ", "/", "a/ ", "\\", ";", "(\\)", "\"\\\" "} {
+		for _, before := range []string{"", "mx; spf=pass ", "("} {
+			r, err := Parse(before + strings.Repeat(unit, MaxField/len(unit)))
+			if err == nil {
+				again(t, r)
+			}
+		}
+	}
+	long := Results{Instance: 99, AuthServID: strings.Repeat("é", MaxValue)}
+	for range 2 * MaxMethods {
+		long.Methods = append(long.Methods, MethodResult{Method: SPF, Result: Pass, Comment: strings.Repeat("(", 2*MaxComment)})
+	}
+	checkField(t, long.String())
+	if back, err := Parse(long.String()); err != nil || len(back.Methods) != MaxMethods || back.Instance != 0 ||
+		len(back.AuthServID) != MaxValue || back.Methods[0].Comment != "" {
+		t.Errorf("%v %+v", err, back)
+	}
+}
+
 // TestStrictReader has a parser of the plain grammar read what we write.
 func TestStrictReader(t *testing.T) {
 	r := Results{AuthServID: "mx.example.org", Methods: []MethodResult{
@@ -173,6 +232,9 @@ func TestClaims(t *testing.T) {
 		{"\x00mx.example.org\x00; spf=pass", true},
 		{"other mx.example.org; spf=pass", true},
 		{"i=1; mx.example.org; spf=pass", true},
+		{"i=99; mx.example.org; spf=pass", true},
+		{"; ; mx.example.org; spf=pass", true},
+		{"i=1; other.example; mx.example.org", false},
 		{"(" + strings.Repeat("x", MaxField) + ") mx.example.org; spf=pass", true},
 		{"mx2.example.org; spf=pass", false},
 		{"example.org; spf=pass", false},

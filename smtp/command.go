@@ -132,7 +132,7 @@ func ParseMail(arg string, strict bool) (MailCommand, error) {
 		if name, value, params, err = nextParameter(params, &seen, strict); err != nil {
 			return MailCommand{}, err
 		}
-		if err = c.set(name, value); err != nil {
+		if err := c.set(name, value); err != nil {
 			return MailCommand{}, err
 		}
 	}
@@ -157,7 +157,7 @@ func ParseRcpt(arg string, strict bool) (RcptCommand, error) {
 		if name, value, params, err = nextParameter(params, &seen, strict); err != nil {
 			return RcptCommand{}, err
 		}
-		if err = c.set(name, value); err != nil {
+		if err := c.set(name, value); err != nil {
 			return RcptCommand{}, err
 		}
 	}

@@ -165,7 +165,9 @@ func TestReadTimeout(t *testing.T) {
 		here, there := net.Pipe()
 		w := NewWire(here, FromClient, nil)
 		w.SetReadTimeout(5 * time.Second)
+		done := make(chan struct{})
 		go func() {
+			defer close(done)
 			for range 10 {
 				if _, err := io.WriteString(there, "x"); err != nil {
 					return
@@ -180,6 +182,7 @@ func TestReadTimeout(t *testing.T) {
 		}
 		here.Close()
 		there.Close()
+		<-done
 	})
 }
 

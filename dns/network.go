@@ -27,8 +27,8 @@ const (
 // so a port, of its own, connected, so that the kernel drops what comes from
 // elsewhere (RFC 5452 section 9.2).
 type network struct {
-	dial func(ctx context.Context, network, address string) (net.Conn, error)
-	tls  *tls.Config
+	dialer net.Dialer
+	tls    *tls.Config
 
 	buffers sync.Pool // of *[datagram]byte
 
@@ -45,7 +45,6 @@ type idleConn struct {
 
 func newNetwork(roots *x509.CertPool) *network {
 	return &network{
-		dial: new(net.Dialer).DialContext,
 		tls: &tls.Config{
 			RootCAs: roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"dot"},
 			ClientSessionCache: tls.NewLRUClientSessionCache(16),
@@ -61,7 +60,7 @@ func (n *network) Exchange(ctx context.Context, server Server, network string, q
 	case "udp":
 		return n.udp(ctx, server, query)
 	case "tcp":
-		conn, err := n.dial(ctx, "tcp", server.Address.String())
+		conn, err := n.dialer.DialContext(ctx, "tcp", server.Address.String())
 		if err != nil {
 			return nil, err
 		}
@@ -84,7 +83,7 @@ func guard(ctx context.Context, conn net.Conn) (release func() bool) {
 }
 
 func (n *network) udp(ctx context.Context, server Server, query []byte) ([]byte, error) {
-	conn, err := n.dial(ctx, "udp", server.Address.String())
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server.Address)) // sends nothing, waits for nothing
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +164,7 @@ func (n *network) overTLS(ctx context.Context, server Server, query []byte) ([]b
 			return nil, err
 		}
 	}
-	raw, err := n.dial(ctx, "tcp", server.Address.String())
+	raw, err := n.dialer.DialContext(ctx, "tcp", server.Address.String())
 	if err != nil {
 		return nil, err
 	}

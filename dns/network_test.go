@@ -9,10 +9,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -375,4 +377,27 @@ func TestOverTLS(t *testing.T) {
 			t.Errorf("a connection that the server closed: %+v", a)
 		}
 	}
+}
+
+// Many questions at once each get their own answer.
+func TestManyOnTheWire(t *testing.T) {
+	var text strings.Builder
+	text.WriteString(small)
+	for i := range 250 {
+		fmt.Fprintf(&text, "n%d A 192.0.2.%d\n", i, i)
+	}
+	r, err := dns.New(dns.Options{Servers: []dns.Server{serve(t, parse(t, text.String()))}, Asking: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for i := range 250 {
+		all.Go(func() {
+			a := r.A(t.Context(), fmt.Sprintf("n%d.example.com", i))
+			if want := netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}); len(a.Records) != 1 || a.Records[0] != want {
+				t.Errorf("n%d: %+v", i, a)
+			}
+		})
+	}
+	all.Wait()
 }

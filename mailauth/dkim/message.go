@@ -82,7 +82,7 @@ func trimEnd(line []byte) []byte {
 // field is one header field where it stands.
 type field struct {
 	raw  []byte // with its line end, if it has one
-	name []byte // as written, without white space around it; empty if there is no colon
+	name []byte // as written, without white space around it; empty if the first line has no colon
 	hash uint32 // of the name in lower case: most names differ in it
 }
 
@@ -129,10 +129,12 @@ func fields(header []byte) (list []field, bareLF bool, err error) {
 	}
 	for i := range list {
 		f := &list[i]
-		if colon := bytes.IndexByte(f.raw, ':'); colon >= 0 {
-			f.name = trimSpace(f.raw[:colon])
-			f.hash = nameHash(f.name)
+		colon := bytes.IndexByte(f.raw, ':')
+		if colon < 0 || bytes.IndexByte(f.raw[:colon], '\n') >= 0 {
+			continue // what is not a field has no name and is never signed
 		}
+		f.name = trimSpace(f.raw[:colon])
+		f.hash = nameHash(f.name)
 	}
 	return list, bareLF, nil
 }

@@ -116,7 +116,7 @@ func TestConformanceRspamd(t *testing.T) {
 func judged(t *testing.T, zone string, raw []byte, client, from string) Input {
 	t.Helper()
 	h, _ := message.ParseHeader(raw)
-	in := Input{From: Authors(h.Values("From")...).Domains}
+	in := Input{From: ParseFrom(h.Values("From")...).Domains}
 	r := resolve(t, zone)
 	if client != "-" {
 		v := spf.Check(t.Context(), r.Resolver, spf.Query{IP: netip.MustParseAddr(client), Helo: "x.example", From: from})

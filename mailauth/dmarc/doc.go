@@ -3,7 +3,7 @@
 // domain and the results of SPF and DKIM come in; the verdict, the record, the
 // way it was found and every alignment come out.
 //
-//   - [ParseRecord] reads a record, [Authors] a From field, [ParseBIMI] a BIMI
+//   - [ParseRecord] reads a record, [ParseFrom] a From field, [ParseBIMI] a BIMI
 //     record: pure functions that say what is wrong with what they read.
 //   - [Discover] walks up the DNS tree to a domain's policy and its
 //     organisational domain and keeps every step; [Evaluate] judges a message;

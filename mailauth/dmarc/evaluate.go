@@ -57,7 +57,7 @@ type Identifier struct {
 
 // Input is what is known of a message.
 type Input struct {
-	// From are the domains of the From field, as Authors gives them.
+	// From are the domains of the From field, as ParseFrom gives them.
 	From []string
 
 	// SPF is the result for the domain of MAIL FROM, which of a null
@@ -234,7 +234,7 @@ func evaluateOne(ctx context.Context, w *walker, in Input, from string) Verdict 
 }
 
 func (v *Verdict) find(key, where, value string) {
-	v.Findings = append(v.Findings, Finding{key, where, value})
+	v.Findings = append(v.Findings, Finding{key, where, clip(value, maxShown)})
 }
 
 // align looks at every identifier, first at those that pass: they decide.

@@ -22,14 +22,14 @@ const (
 	FindFromLong      = "dmarc.from.too-long"  // over a bound of this package
 )
 
-// Author is what From fields say about who wrote a message.
-type Author struct {
+// From is what the From fields of a message say about who wrote it.
+type From struct {
 	Domains   []string  `json:"domains"`   // each once, in their order: lower case, A-labels
 	Addresses int       `json:"addresses"` // with or without a domain
 	Findings  []Finding `json:"findings,omitempty"`
 }
 
-// Authors takes the authors' domains out of the bodies of all From fields of a
+// ParseFrom takes the authors' domains out of the bodies of all From fields of a
 // message, as they stand there, folded and not decoded (RFC 9989 section 5.3.1).
 // It reads display names, quoted strings, comments, groups and the obsolete
 // forms of RFC 5322 section 4.4 as names and not as addresses, whatever stands
@@ -37,7 +37,7 @@ type Author struct {
 // take for the author's is given, so that none can be smuggled past the check;
 // domains in the name that is shown are findings only, because that attack is
 // another one (RFC 9989 section 11.4) and mailing lists write such names.
-func Authors(fields ...string) Author {
+func ParseFrom(fields ...string) From {
 	var p fromParser
 	if len(fields) > 1 {
 		p.find(FindFromFields, "")
@@ -146,7 +146,7 @@ func (l *fromLexer) until(end byte) string {
 
 type fromParser struct {
 	lex   fromLexer
-	out   Author
+	out   From
 	shown []string // domains in display names
 }
 

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestAuthors(t *testing.T) {
+func TestParseFrom(t *testing.T) {
 	all := pairs(t, "testdata/from.txt")
 	if len(all) < 35 {
 		t.Fatalf("%d cases", len(all))
@@ -17,8 +17,8 @@ func TestAuthors(t *testing.T) {
 		if c[0] != "no field" {
 			fields = strings.Split(c[1], "\n+\n")
 		}
-		a := Authors(fields...)
-		checkAuthor(t, a)
+		a := ParseFrom(fields...)
+		checkFrom(t, a)
 		domains, findings, _ := strings.Cut(c[2], "!")
 		if got := strings.Join(a.Domains, " "); got != strings.TrimSpace(domains) {
 			t.Errorf("%s: %q\ngot  %s\nwant %s", c[0], c[1], got, domains)
@@ -27,19 +27,19 @@ func TestAuthors(t *testing.T) {
 			t.Errorf("%s: %q\ngot findings %s\nwant %s", c[0], c[1], got, sorted(findings))
 		}
 	}
-	a := Authors("a@bank.example\x00.evil.example")
+	a := ParseFrom("a@bank.example\x00.evil.example")
 	if keys(a.Findings) != FindFromMalformed || len(a.Domains) != 0 {
 		t.Errorf("NUL in a domain: %+v", a)
 	}
-	a = Authors(strings.Repeat("a@example.com,", 100_000))
-	checkAuthor(t, a)
+	a = ParseFrom(strings.Repeat("a@example.com,", 100_000))
+	checkFrom(t, a)
 	if len(a.Domains) != 1 || !strings.Contains(keys(a.Findings), FindFromLong) {
 		t.Errorf("a long field: %+v", a)
 	}
 }
 
-// checkAuthor holds for every From field.
-func checkAuthor(t testing.TB, a Author) {
+// checkFrom holds for every From field.
+func checkFrom(t testing.TB, a From) {
 	t.Helper()
 	if len(a.Domains) > maxDomains || a.Addresses > maxAddresses || len(a.Findings) > maxTags {
 		t.Errorf("bounds: %d domains, %d addresses, %d findings", len(a.Domains), a.Addresses, len(a.Findings))
@@ -54,14 +54,14 @@ func checkAuthor(t testing.TB, a Author) {
 // FuzzAuthors holds the reader to that of the standard library wherever that can
 // read a field: no domain that it finds may be missing here, and where nothing
 // is malformed there are no others.
-func FuzzAuthors(f *testing.F) {
+func FuzzParseFrom(f *testing.F) {
 	for _, c := range pairs(f, "testdata/from.txt") {
 		f.Add(c[1])
 	}
 	f.Fuzz(func(t *testing.T, field string) {
-		a := Authors(field)
-		checkAuthor(t, a)
-		if again := Authors(field, field); !slices.Equal(again.Domains, a.Domains) && len(field) < maxFrom {
+		a := ParseFrom(field)
+		checkFrom(t, a)
+		if again := ParseFrom(field, field); !slices.Equal(again.Domains, a.Domains) && len(field) < maxFrom {
 			t.Errorf("%q twice: %q, then %q", field, a.Domains, again.Domains)
 		}
 		list, err := netmail.ParseAddressList(field)

@@ -39,13 +39,9 @@ func ReportAuthorised(ctx context.Context, r Resolver, at string, uri URI, tag s
 		d.find(FindReportHost, uri.Text)
 		return d
 	}
-	w := walker{r: r, steps: make(map[string]Step)}
-	if d.Inside = domain == uri.Host; !d.Inside {
-		own, theirs := w.walk(ctx, domain), w.walk(ctx, uri.Host)
-		d.Inside = own.Organization == theirs.Organization && !own.Failed && !theirs.Failed
-	}
-	if d.Inside {
-		d.Authorised = true
+	inside, known := sameOrganization(ctx, r, domain, uri.Host)
+	if inside {
+		d.Inside, d.Authorised = true, true
 		return d
 	}
 	d.Name = domain + "._report._dmarc." + uri.Host
@@ -59,7 +55,28 @@ func ReportAuthorised(ctx context.Context, r Resolver, at string, uri URI, tag s
 		return d
 	}
 	d.judge(answer, tag)
+	if !d.Authorised && !known {
+		d.Temporary = true // it may be inside
+	}
 	return d
+}
+
+// sameOrganization compares the organisational domains of two names; known is
+// false where DNS did not say.
+func sameOrganization(ctx context.Context, r Resolver, a, b string) (same, known bool) {
+	if a == b {
+		return true, true
+	}
+	w := walker{r: r, steps: make(map[string]Step)}
+	own := w.walk(ctx, a)
+	switch {
+	case own.Failed:
+		return false, last(a, 1) != last(b, 1)
+	case !under(b, own.Organization): // its organisational domain is above it or itself
+		return false, true
+	}
+	theirs := w.walk(ctx, b)
+	return !theirs.Failed && own.Organization == theirs.Organization, !theirs.Failed
 }
 
 func (d *Destination) find(key, value string) {

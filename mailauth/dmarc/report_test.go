@@ -47,7 +47,9 @@ $ANSWER _dmarc.broken.example.com. TXT servfail
 		{"example.com", "mailto:x@broken.example.net", "rua", "temporary dmarc.dns.failed", ""},
 		{"other.com", "mailto:x@thirdparty.example.net", "rua", "dmarc.report.denied", "other.com._report._dmarc.thirdparty.example.net"},
 		// Where the organisation is not known the other side has to say so.
-		{"example.com", "mailto:x@broken.example.com", "rua", "dmarc.report.denied", "example.com._report._dmarc.broken.example.com"},
+		{"example.com", "mailto:x@broken.example.com", "rua", "temporary dmarc.report.denied", "example.com._report._dmarc.broken.example.com"},
+		{"x.broken.example.com", "mailto:x@example.com", "rua", "temporary dmarc.report.denied", "x.broken.example.com._report._dmarc.example.com"},
+		{"x.broken.example.com", "mailto:x@nobody.example.net", "rua", "dmarc.report.denied", ""},
 		{strings.Repeat("a.", 90) + "com", "mailto:x@" + strings.Repeat("b.", 40) + "example.net", "rua", "dmarc.report.name", ""},
 		{"a..b", "mailto:x@example.net", "rua", "dmarc.report.host", ""},
 	} {

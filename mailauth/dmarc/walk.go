@@ -49,7 +49,7 @@ type Walk struct {
 	Steps        []Step `json:"steps"`  // at most MaxQueries
 	Organization string `json:"organization"`
 	Basis        Basis  `json:"basis"`
-	Failed       bool   `json:"failed,omitempty"` // a question had no answer: nothing above is certain
+	Failed       bool   `json:"failed,omitempty"` // the last question had no answer: Organization is a guess
 }
 
 // Found says where a policy was found.
@@ -107,7 +107,9 @@ func (w *walker) walk(ctx context.Context, domain string) Walk {
 	for _, target := range targets(domain) {
 		s := w.step(ctx, target)
 		out.Steps = append(out.Steps, s)
-		out.Failed = out.Failed || !s.Status.Known()
+		if out.Failed = !s.Status.Known(); out.Failed {
+			break // what is above could not make it certain, and would keep us waiting too
+		}
 		if s.Record != nil && s.Record.PSD != PSDUnknown {
 			break
 		}

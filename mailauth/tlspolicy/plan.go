@@ -105,7 +105,10 @@ type Requirement struct {
 // MTA-STS to want more than the TLS without proof that they stand for (RFC 7672
 // section 2.2).
 func Plan(h Host, d DANE, sts STS, rule Rule) Requirement {
-	r := Requirement{Host: h.Name, SNI: h.Name, Reason: "no policy: " + d.Reason}
+	r := Requirement{Host: h.Name, SNI: h.Name, Reason: "no policy"}
+	if d.Reason != "" {
+		r.Reason += ": " + d.Reason
+	}
 	if rule.RequireTLS {
 		rule.Relaxed = false // RFC 8689 section 3
 		rule.Demand = max(rule.Demand, DemandVerified)
@@ -187,10 +190,10 @@ func (r Requirement) demand(rule Rule) Requirement {
 }
 
 func (r Requirement) unusable(f *Failure) Requirement {
-	r.Level, r.Failure, r.Testing = LevelUnusable, f, false
-	if f != nil {
-		r.Reason = f.Reason
+	if f == nil {
+		f = &Failure{Result: ValidationFailure, Code: "unusable", Reason: r.Host + " must not be used"}
 	}
+	r.Level, r.Failure, r.Testing, r.Reason = LevelUnusable, f, false, f.Reason
 	return r
 }
 

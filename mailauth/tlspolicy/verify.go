@@ -239,7 +239,8 @@ func verifyNames(c *x509.Certificate, names []string, commonName bool) *Failure 
 			if name, ok := hostName(name); ok && matchName(pattern, name) {
 				return nil
 			}
-			if strings.EqualFold(name, pattern) { // an operator's own "*.example.com"
+			// An operator's own "*.example.com" takes any host below, and the wildcard itself.
+			if name = strings.ToLower(name); strings.HasPrefix(name, "*.") && (name == pattern || matchName(name, pattern)) {
 				return nil
 			}
 		}

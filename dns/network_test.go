@@ -285,6 +285,32 @@ $ANSWER big tc huge
 	}
 }
 
+// As many records as fit into 64 KiB, and a header that counts more.
+func TestThousandsOfRecords(t *testing.T) {
+	for count, want := range map[int]dns.Kind{4000: "", 10_000: dns.KindMalformed} {
+		r := over(t, nil, dns.Options{Exchange: dns.ExchangeFunc(
+			func(_ context.Context, _ dns.Server, network string, q []byte) ([]byte, error) {
+				if network == "udp" {
+					return reply(q, cut), nil
+				}
+				packed := reply(q, func(m *mdns.Msg) {
+					m.Compress = true
+					for i := range 3999 {
+						m.Answer = append(m.Answer, &mdns.A{Hdr: *m.Answer[0].Header(), A: net.IPv4(192, 0, byte(i>>8), byte(i))})
+					}
+				})
+				if packed != nil {
+					binary.BigEndian.PutUint16(packed[6:], uint16(count))
+				}
+				return packed, nil
+			})})
+		a := r.A(t.Context(), "a.example")
+		if kind(a.Err) != want || want == "" && len(a.Records) != 4000 {
+			t.Errorf("%d: %d records, %v", count, len(a.Records), a.Err)
+		}
+	}
+}
+
 // The end of the caller's context ends it at once, whatever the server does.
 func TestLeavingOnTheWire(t *testing.T) {
 	server := scripted(t, func(net.PacketConn, net.Addr, []byte) {}, refuseTCP)
@@ -357,6 +383,9 @@ func TestOverTLS(t *testing.T) {
 	}
 	if _, a := try("dns.example", strangers); kind(a.Err) != dns.KindTLS {
 		t.Errorf("nobody vouches: %+v", a)
+	}
+	if _, a := try("DNS.example.", roots); a.Status != dns.Found {
+		t.Errorf("the name in capitals: %+v", a)
 	}
 	connections.Store(0)
 	r, a := try("dns.example", roots)

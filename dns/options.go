@@ -51,7 +51,7 @@ type Options struct {
 	Roots    *x509.CertPool // who may vouch for a TLSName; nil: the system's
 
 	Timeout  time.Duration // for one try; 4 s
-	Attempts int           // tries of one question over all servers; 3
+	Attempts int           // tries of one question over all servers together; 3, or one for each server
 	Total    time.Duration // for one question with all its tries and CNAMEs; 20 s
 	Asking   int           // questions on their way at once, others wait; 512
 	UDPSize  uint16        // the largest reply wanted over UDP, 512 to 4095 (RFC 6891); 1232
@@ -72,7 +72,7 @@ type Options struct {
 // filled gives the options with the standing values in place of zeros.
 func (o Options) filled() Options {
 	number(&o.Timeout, 4*time.Second)
-	number(&o.Attempts, 3)
+	number(&o.Attempts, max(3, len(o.Servers)))
 	number(&o.Total, 20*time.Second)
 	number(&o.Asking, 512)
 	number(&o.UDPSize, 1232)

@@ -169,6 +169,27 @@ func TestWhichFault(t *testing.T) {
 	})
 }
 
+// A dead server is found out by callers, too, who never wait as long as one try.
+func TestImpatientCallers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &outside{data: map[dns.Server]*zone.Data{}, dead: map[dns.Server]error{first: io.EOF}}
+		r := over(t, nil, dns.Options{Exchange: o})
+		for i := range 3 {
+			ctx, leave := context.WithTimeout(t.Context(), 2*time.Second)
+			r.A(ctx, fmt.Sprintf("%d.example.com", i))
+			leave()
+			synctest.Wait()
+		}
+		start := time.Now()
+		a := r.A(t.Context(), "a.example.com")
+		if kind(a.Err) != dns.KindUnreachable || !errors.Is(a.Err, context.DeadlineExceeded) ||
+			!strings.Contains(a.Err.Error(), "check the network") {
+			t.Errorf("got %v", a.Err)
+		}
+		between(t, "answer", time.Since(start), 0, 0)
+	})
+}
+
 // When a server has been dead for its time, one looks; the others do not wait.
 func TestOneLooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

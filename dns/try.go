@@ -18,7 +18,7 @@ import (
 func (r *Resolver) try(ctx context.Context, k kind, found *finding) (*upstream, Security, *Error) {
 	name := found.chain[len(found.chain)-1]
 	q := query{name: name, kind: k}
-	fault := &Error{Kind: KindUnreachable, Name: name, Type: k.String(), Err: errDead}
+	var fault *Error
 	var last *upstream
 	var done []*upstream
 	for tries := 0; tries < r.options.Attempts; {
@@ -53,14 +53,18 @@ func (r *Resolver) try(ctx context.Context, k kind, found *finding) (*upstream, 
 			break
 		}
 	}
-	if ctx.Err() != nil {
-		fault.Kind = ended(ctx)
+	if fault == nil {
+		fault = r.upstreams[0].dead()
+		fault.Name, fault.Type = name, k.String()
+		if ctx.Err() != nil {
+			fault.Kind = ended(ctx)
+		}
 	}
 	return last, Unavailable, fault
 }
 
 // errDead is the reason where nobody was asked.
-var errDead = plainError("no server has answered for some time; they are looked at again within half a minute: " +
+var errDead = plainError("no server answers; they are looked at again within half a minute; " +
 	"check the network and the DNS servers that are configured")
 
 // alive reports whether a server may be asked.

@@ -31,6 +31,7 @@ type upstream struct {
 
 	mu     sync.Mutex
 	silent int           // tries without a reply since the last reply
+	fault  error         // of the last of them
 	heard  uint64        // replies so far
 	off    time.Duration // how long it is left alone; 0: it is alive
 	until  time.Time     // the end of that
@@ -48,14 +49,18 @@ func (u *upstream) network() string {
 }
 
 // usable says whether the server may be asked, and whether the caller shall
-// look first whether it is alive again (and then tell by signOfLife).
+// look first whether it is alive (signOfLife).
+//
+// One name whose own servers are slow makes many tries without a reply, and must
+// not make a server dead for all other names: so after some of them somebody
+// looks, by a question that any server answers at once.
 func (u *upstream) usable(now time.Time) (ok, look bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.off == 0 {
+	switch {
+	case u.off == 0 && (u.probed || u.silent < silences):
 		return true, false
-	}
-	if u.probed || now.Before(u.until) {
+	case u.probed || now.Before(u.until):
 		return false, false
 	}
 	u.probed = true
@@ -70,19 +75,27 @@ func (u *upstream) replied() {
 	u.heard++
 }
 
-// silence takes note of a try without a reply. One name whose own servers are
-// slow makes many of them and must not make a server dead for all other names:
-// so after some the caller shall look, by a question that any server answers at
-// once.
-func (u *upstream) silence() (look bool) {
+// silence takes note of a try without a reply, and why there was none.
+func (u *upstream) silence(why error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.silent++
-	if u.silent < silences || u.probed {
-		return false
+	u.fault = why
+}
+
+// dead gives the error for a question that nobody was asked, since this server
+// does not answer.
+func (u *upstream) dead() *Error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	e := &Error{Kind: KindUnreachable, Server: u.name, Err: errDead}
+	if u.fault != nil {
+		e.Err = fmt.Errorf("%w: %w", errDead, u.fault)
+		if kindOf(u.fault) == KindTLS {
+			e.Kind = KindTLS
+		}
 	}
-	u.probed = true
-	return true
+	return e
 }
 
 // edns gives the size to announce, 0 for a server that does not take EDNS.
@@ -120,6 +133,7 @@ func (r *Resolver) signOfLife(ctx context.Context, u *upstream) bool {
 	case ctx.Err() != nil:
 		return false // we did not wait to the end
 	}
+	u.fault = err
 	u.off = min(max(2*u.off, firstOff), maxOff)
 	u.until = time.Now().Add(u.off)
 	return false
@@ -177,7 +191,8 @@ func (r *Resolver) once(ctx context.Context, u *upstream, q query) (*message, er
 // (RFC 6891 section 7).
 func (r *Resolver) talk(ctx context.Context, u *upstream, q query) (*message, error) {
 	q.ad = u.Trusted
-	q.edns = u.edns(r.options.UDPSize, time.Now())
+	begin := time.Now()
+	q.edns = u.edns(r.options.UDPSize, begin)
 	m, err := r.once(ctx, u, q)
 	if err == nil && q.edns > 0 && refusesEDNS(m) {
 		q.edns = 0
@@ -185,9 +200,14 @@ func (r *Resolver) talk(ctx context.Context, u *upstream, q query) (*message, er
 			u.withoutEDNS(time.Now())
 		}
 	}
-	if err != nil && ctx.Err() == nil {
-		if why := kindOf(err); (why == KindTimeout || why == KindUnreachable || why == KindTLS) && u.silence() {
-			r.signOfLife(ctx, u)
+	if err != nil {
+		switch kindOf(err) {
+		case KindTimeout, KindUnreachable, KindTLS:
+			// Where nobody waits so long any more the time that was waited counts.
+			if ctx.Err() == nil || time.Since(begin) >= look {
+				u.silence(err)
+			}
+		default: // something was said
 		}
 	}
 	return m, err

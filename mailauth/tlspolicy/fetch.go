@@ -88,7 +88,8 @@ func (o FetchOptions) get(ctx context.Context, host string) (string, *Failure) {
 	// A deadline does not hear of a context that is cancelled; closing does.
 	defer context.AfterFunc(ctx, func() { raw.Close() })()
 
-	conn := tls.Client(raw, &tls.Config{
+	cut := &cutConn{Conn: raw}
+	conn := tls.Client(cut, &tls.Config{
 		ServerName: host, // RFC 8461 section 7.1
 		RootCAs:    o.Roots,
 		MinVersion: tls.VersionTLS12, // RFC 8461 section 7.2
@@ -108,7 +109,7 @@ func (o FetchOptions) get(ctx context.Context, host string) (string, *Failure) {
 	if _, err := io.WriteString(conn, request+"\r\n"); err != nil {
 		return "", fetchFailure("policy-host-http", "cannot ask "+host, o.cause(ctx, err))
 	}
-	body, failure := readResponse(conn, host)
+	body, failure := readResponse(conn, host, cut)
 	if failure != nil && ctx.Err() != nil {
 		failure.Err = o.cause(ctx, failure.Err)
 	}
@@ -204,9 +205,24 @@ func untrusted(err error) bool {
 	return errors.As(err, &verification)
 }
 
+// cutConn remembers whether the other side closed the connection below TLS.
+// crypto/tls takes that for an end like any other where it comes between two
+// records, so anybody on the way could make one.
+type cutConn struct {
+	net.Conn
+	ended bool
+}
+
+func (c *cutConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.ended = c.ended || err != nil
+	return n, err
+}
+
 // readResponse reads the response to the request. What closes the connection
-// early is an error: half a policy is another policy.
-func readResponse(conn io.Reader, host string) (string, *Failure) {
+// early is an error: half a policy is another policy. That goes for a body
+// without length too, whose end TLS must have said (RFC 9112 section 9.8).
+func readResponse(conn io.Reader, host string, cut *cutConn) (string, *Failure) {
 	limited := &io.LimitedReader{R: conn, N: maxResponse}
 	reader := bufio.NewReader(limited)
 	response, err := http.ReadResponse(reader, nil)
@@ -240,6 +256,9 @@ func readResponse(conn io.Reader, host string) (string, *Failure) {
 		return "", fetchFailure("policy-too-long", "the policy of "+host+" is longer than 64 KiB", nil)
 	case err != nil:
 		return "", fetchFailure("policy-host-http", "the policy of "+host+" ends early", err)
+	case response.ContentLength < 0 && len(response.TransferEncoding) == 0 && cut.ended:
+		return "", fetchFailure("policy-host-http", "the policy of "+host+" ends early",
+			errors.New("the connection was closed without an end of TLS"))
 	}
 	return string(body), nil
 }

@@ -94,6 +94,11 @@ var certificates = sync.OnceValue(func() pki {
 	p.make("policyold", "inter", names("mta-sts.example.com"), old)
 	p.make("policyself", "", names("mta-sts.example.com"))
 	p.make("policynameless", "inter", func(c *x509.Certificate) { c.Subject.CommonName = "mta-sts.example.com" })
+	p.make("policyany", "inter", func(c *x509.Certificate) {
+		for n := range 10 {
+			c.DNSNames = append(c.DNSNames, fmt.Sprintf("mta-sts.d%d.example", n))
+		}
+	})
 	p.make("policyidn", "inter", names("mta-sts.xn--bcher-kva.example"))
 	return p
 })

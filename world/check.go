@@ -68,19 +68,19 @@ func (s *Scenario) checkProviders(l lines, presets []Preset) error {
 		ids[p.ID] = true
 		for j := range p.Hosts {
 			if err := p.Hosts[j].check(i, j, addresses); err != nil {
-				return l.fault("provider.host", hosts, "%w", err)
+				return l.fault("host", hosts, "%w", err)
 			}
 			hosts++
 		}
 		for j := range p.Mailbox {
 			if err := p.Mailbox[j].check(); err != nil {
-				return l.fault("provider.mailbox", boxes, "%w", err)
+				return l.fault("mailbox", boxes, "%w", err)
 			}
 			boxes++
 		}
 		for j := range p.Tempers {
 			if err := p.Tempers[j].prepare(p, j+1, known); err != nil {
-				return l.fault("provider.temper", tempers, "%w", err)
+				return l.fault("temper", tempers, "%w", err)
 			}
 			tempers++
 		}

@@ -61,19 +61,20 @@ const maxEntries = 200_000
 // state is what the tempers of a world remember. It is changed in one place,
 // by its owner.
 type state struct {
+	limit   int // of entries
 	entries map[string]entry
 	open    map[string]int // sessions at once, by temper and key
 }
 
 func newState() *state {
-	return &state{entries: make(map[string]entry), open: make(map[string]int)}
+	return &state{limit: maxEntries, entries: make(map[string]entry), open: make(map[string]int)}
 }
 
 func (s *state) apply(changes []change) {
 	for _, c := range changes {
 		s.entries[c.key] = c.entry
 	}
-	if len(s.entries) <= maxEntries {
+	if len(s.entries) <= s.limit {
 		return
 	}
 	keys := slices.SortedFunc(maps.Keys(s.entries), func(a, b string) int {

@@ -142,6 +142,7 @@ func headings(data []byte) lines {
 		if name, ok := bytes.CutPrefix(line, []byte("[[")); ok {
 			if name, _, ok := bytes.Cut(name, []byte("]]")); ok {
 				key := string(bytes.ReplaceAll(name, []byte(" "), nil))
+				key = strings.TrimPrefix(key, "provider.")
 				all[key] = append(all[key], number)
 			}
 		}

@@ -31,7 +31,7 @@ func TestScenarioErrors(t *testing.T) {
 		{base + "[[provider.host]]\nname = 'b.example'\naddresses = ['127.77.1.1']", "is that of mx.post.example"},
 		{base + "[[provider.mailbox]]\naddress = 'x'", "no"},
 		{base + "[[provider.mailbox]]\naddress = 'x@post.example'\nstate = 'odd'", "none of exists"},
-		{base + "[[provider.temper]]\ndo = 'dance'", "line 20: provider.temper: do = \"dance\" is none of"},
+		{base + "[[provider.temper]]\ndo = 'dance'", "line 20: temper: do = \"dance\" is none of"},
 		{base + "[[provider.temper]]\ndo = 'reject'\nat = 'mail'", "needs a reply"},
 		{base + "[[provider.temper]]\ndo = 'reject'\nat = 'mail'\nreply = '250 fine'", "refuses nothing"},
 		{base + "[[provider.temper]]\ndo = 'reject'\nat = 'mail'\nreply = 'no'", "does not begin with a code"},

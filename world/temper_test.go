@@ -213,14 +213,15 @@ func TestDecisionsChangeNothing(t *testing.T) {
 
 func TestMemoryIsBounded(t *testing.T) {
 	st := newState()
+	st.limit = 1000
 	at := time.Unix(0, 0)
-	for i := range maxEntries + 10 {
+	for i := range st.limit + 10 {
 		st.apply([]change{{fmt.Sprint(i), entry{last: at.Add(time.Duration(i))}}})
 	}
-	if len(st.entries) > maxEntries {
+	if len(st.entries) > st.limit {
 		t.Errorf("%d entries", len(st.entries))
 	}
-	if _, ok := st.entries[fmt.Sprint(maxEntries+9)]; !ok {
+	if _, ok := st.entries[fmt.Sprint(st.limit+9)]; !ok {
 		t.Error("the newest is forgotten")
 	}
 }

@@ -131,6 +131,7 @@ func newRoot(c console, texts *lang.Catalogue) *cobra.Command {
 		analyzeCommand(c, texts),
 		rulesCommand(c, texts),
 		providersCommand(c, texts),
+		worldCommand(c, texts),
 		versionCommand(c, texts),
 		referenceCommand(c),
 	)
@@ -178,8 +179,8 @@ func localise(root *cobra.Command, texts *lang.Catalogue) {
 
 // values name what an option takes; an option that is not here takes nothing.
 var values = map[string]string{
-	"as": "KIND", "at": "DATE", "color": "WHEN", "lang": "LANG", "ours": "NAME", "provider": "ID", "rules": "FILE",
-	"tz": "ZONE", "year": "YEAR",
+	"as": "KIND", "at": "DATE", "color": "WHEN", "dir": "DIR", "dns-port": "PORT", "for": "DURATION", "lang": "LANG",
+	"ours": "NAME", "port": "PORT", "provider": "ID", "rules": "FILE", "tz": "ZONE", "year": "YEAR",
 }
 
 // options lists options as the other tables of the help are listed, in lines as

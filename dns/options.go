@@ -43,8 +43,9 @@ func (f ExchangeFunc) Exchange(ctx context.Context, server Server, network strin
 
 // Options say how a Resolver works. Zero values stand for what is written.
 type Options struct {
-	// Servers are asked in this order, trusted ones first: the next is asked
-	// where one fails. At least one.
+	// Servers are asked in this order: the next where one fails. At least one.
+	// Either all are trusted or none: who can silence a trusted server would else
+	// take DNSSEC away from us.
 	Servers []Server
 
 	Exchange Exchanger      // how queries get there; nil: over the network
@@ -115,6 +116,11 @@ func (o Options) check() error {
 				"trust a validating resolver on a loopback address, or use DNS over TLS with the name in its certificate",
 				s.Address)
 		}
+		if s.Trusted != o.Servers[0].Trusted {
+			return fmt.Errorf("will not ask both %s, which is trusted, and %s, which is not: whoever silences the one "+
+				"could forge the answers of the other; trust all servers or none",
+				o.one(true).Address, o.one(false).Address)
+		}
 		if s.TLSName != "" {
 			if name, err := ParseName(s.TLSName); err != nil || name == Root {
 				return fmt.Errorf("no name for the certificate of %s: %q: write it as dns.example", s.Address, s.TLSName)
@@ -129,23 +135,21 @@ func (o Options) check() error {
 	return nil
 }
 
-// sorted gives the servers in the order in which they are asked. They have
-// passed check.
-func sorted(servers []Server) []Server {
-	servers = slices.Clone(servers)
+// one gives a server that is trusted, or one that is not.
+func (o Options) one(trusted bool) (s Server) {
+	if i := slices.IndexFunc(o.Servers, func(s Server) bool { return s.Trusted == trusted }); i >= 0 {
+		s = o.Servers[i]
+	}
+	return s
+}
+
+// servers gives the servers as they are asked; they have passed check.
+func (o Options) servers() []Server {
+	servers := slices.Clone(o.Servers)
 	for i, s := range servers {
 		if s.TLSName != "" {
 			servers[i].TLSName, _ = parseName(s.TLSName)
 		}
 	}
-	slices.SortStableFunc(servers, func(a, b Server) int {
-		switch {
-		case a.Trusted == b.Trusted:
-			return 0
-		case a.Trusted:
-			return -1
-		}
-		return 1
-	})
 	return servers
 }

@@ -37,7 +37,7 @@ func New(o Options) (*Resolver, error) {
 	if r.exchange == nil {
 		r.exchange = newNetwork(o.Roots)
 	}
-	for _, s := range sorted(o.Servers) {
+	for _, s := range o.servers() {
 		r.upstreams = append(r.upstreams, &upstream{Server: s, name: s.Address.String()})
 	}
 	return r, nil
@@ -252,7 +252,7 @@ func (r *Resolver) keep(f *finding, security Security) time.Duration {
 		ttl = min(ttl, r.options.NegativeTTL, r.options.MaxTTL)
 	}
 	if security == Unavailable && r.upstreams[0].Trusted {
-		// A trusted server was not to be had. It may be back soon.
+		// No self-test was passed yet. One may be soon.
 		ttl = min(ttl, time.Minute)
 	}
 	return ttl

@@ -180,41 +180,121 @@ func TestBogusWithoutReason(t *testing.T) {
 	}
 }
 
-// What validation refused is not asked of a server that does not validate.
+// other is a second server of this machine.
+var other = dns.Server{Address: netip.MustParseAddrPort("127.0.0.2:53"), Trusted: true}
+
+// What validation refused is not asked of another server.
 func TestBogusIsFinal(t *testing.T) {
-	plain := parse(t, validating)
-	if err := plain.Behave("broken.example.", ""); err != nil {
-		t.Fatal(err)
-	}
-	o := trusting(first, local) // trusted ones are asked first
-	o.Exchange = &outside{data: map[dns.Server]*zone.Data{local: parse(t, validating), first: plain}}
+	o := trusting(local, other)
+	o.Exchange = &outside{data: map[dns.Server]*zone.Data{
+		local: parse(t, validating+"$ANSWER unsigned bogus\n"), other: parse(t, validating),
+	}}
 	r := over(t, nil, o)
-	if a := r.A(t.Context(), "broken.example"); a.Status != dns.Bogus || a.Records != nil {
+	if a := r.A(t.Context(), "unsigned.example"); a.Status != dns.Bogus || a.Records != nil {
 		t.Errorf("got %+v, want bogus", a)
 	}
 }
 
-// An answer that had to come from another server proves nothing, and is not
-// kept for long.
+// Where one of two trusted servers is down the other proves as much.
 func TestTrustedServerIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &outside{
-			data: map[dns.Server]*zone.Data{local: parse(t, validating), first: parse(t, validating)},
+			data: map[dns.Server]*zone.Data{local: parse(t, validating), other: parse(t, validating)},
 			dead: map[dns.Server]error{local: io.EOF},
 		}
-		o := trusting(local, first)
+		o := trusting(local, other)
 		o.Exchange = out
 		r := over(t, nil, o)
 		a := r.A(t.Context(), "signed.example")
-		if a.Status != dns.Found || a.Security != dns.Unavailable || a.TTL > time.Minute {
+		if a.Status != dns.Found || a.Security != dns.Secure || a.Server != "127.0.0.2:53" {
 			t.Errorf("got %+v", a)
 		}
 		out.kill(local, nil)
 		pass(time.Minute)
-		if a := r.A(t.Context(), "signed.example"); a.Status != dns.Found || a.Security != dns.Secure {
+		if a := r.MX(t.Context(), "signed.example"); a.Security != dns.Secure || a.Server != "127.0.0.1:53" {
 			t.Errorf("a minute after the server is back: %+v", a)
 		}
 	})
+}
+
+// A trusted server that does not validate is asked only while none does: not
+// when the one that does is silent, or does not know.
+func TestOneOfTwoValidates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		liar := parse(t, validating)
+		if err := liar.Behave("broken.example.", ""); err != nil {
+			t.Fatal(err)
+		}
+		out := &outside{
+			data: map[dns.Server]*zone.Data{local: liar, other: parse(t, validating+"$ANSWER unsigned servfail\n")},
+			dead: map[dns.Server]error{},
+		}
+		o := trusting(local, other)
+		o.Exchange = out
+		r := over(t, nil, o)
+		if a := r.A(t.Context(), "signed.example"); a.Security != dns.Secure || a.Server != "127.0.0.2:53" {
+			t.Errorf("got %+v, want the answer of the second server", a)
+		}
+		if a := r.A(t.Context(), "unsigned.example"); kind(a.Err) != dns.KindServFail {
+			t.Errorf("got %+v, want servfail", a)
+		}
+		out.kill(other, io.EOF)
+		for _, name := range []string{"a.example", "b.example", "c.example"} {
+			if a := r.A(t.Context(), name); a.Status != dns.Failed || a.Server == "127.0.0.1:53" {
+				t.Errorf("got %+v, want failed", a)
+			}
+		}
+	})
+	// None validates: the answers are there, and prove nothing.
+	liar := parse(t, validating)
+	if err := liar.Behave("broken.example.", ""); err != nil {
+		t.Fatal(err)
+	}
+	a := over(t, liar, trusting(local, other)).A(t.Context(), "signed.example")
+	if a.Status != dns.Found || a.Security != dns.Unavailable || a.TTL > time.Minute {
+		t.Errorf("got %+v", a)
+	}
+}
+
+// Who can keep a server from the names of the self-test cannot switch off what
+// was passed before.
+func TestUnclearRetest(t *testing.T) {
+	for _, c := range []struct {
+		what, words string
+		secure      dns.Security
+	}{
+		{"broken.example.", "servfail", dns.Secure},
+		{"broken.example.", "drop", dns.Secure},
+		{"broken.example.", "refused", dns.Secure},
+		{"signed.example. SOA", "servfail", dns.Secure},
+		{"signed.example. SOA", "drop", dns.Secure},
+		{"broken.example.", "", dns.Unavailable},
+		{"broken.example.", "nxdomain", dns.Unavailable},
+		{"signed.example. SOA", "", dns.Unavailable},
+	} {
+		t.Run(c.what+" "+c.words, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				data := parse(t, validating+"$ANSWER signed SOA ad\n")
+				r := over(t, data, trusting(local))
+				if a := r.A(t.Context(), "signed.example"); a.Security != dns.Secure {
+					t.Fatalf("got %+v", a)
+				}
+				words := c.words
+				if words == "" {
+					words = "tc" // honest, and without AD
+				}
+				if err := data.Behave(c.what, words); err != nil {
+					t.Fatal(err)
+				}
+				pass(61 * time.Minute)
+				a := r.A(t.Context(), "signed.example")
+				if trust := r.Trust(); a.Security != c.secure || trust[0].Passed != (c.secure == dns.Secure) ||
+					strings.HasPrefix(trust[0].Reason, "validates") {
+					t.Errorf("%+v after %+v", a, trust)
+				}
+			})
+		})
+	}
 }
 
 // The test is made once for all who wait, and again from time to time; what was
@@ -342,6 +422,10 @@ func TestNewRefuses(t *testing.T) {
 		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
 			t.Errorf("New with %+v: %v, want %q", c.server, err, c.says)
 		}
+	}
+	_, err := dns.New(dns.Options{Servers: []dns.Server{first, local}})
+	if err == nil || !strings.Contains(err.Error(), "both 127.0.0.1:53, which is trusted, and 192.0.2.53:53, which is not") {
+		t.Errorf("New with servers of both kinds: %v", err)
 	}
 	if _, err := dns.New(dns.Options{}); err == nil || !strings.Contains(err.Error(), "/etc/resolv.conf") {
 		t.Errorf("New without servers: %v", err)

@@ -2,6 +2,7 @@ package dns
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -24,7 +25,7 @@ func (r *Resolver) try(ctx context.Context, k kind, found *finding) (*upstream, 
 	for tries := 0; tries < r.options.Attempts; {
 		asked := false
 		for _, u := range r.upstreams {
-			if tries == r.options.Attempts || slices.Contains(done, u) || !r.alive(ctx, u) {
+			if tries == r.options.Attempts || slices.Contains(done, u) || !r.alive(ctx, u) || !r.fit(ctx, u) {
 				continue
 			}
 			asked, last = true, u
@@ -54,13 +55,28 @@ func (r *Resolver) try(ctx context.Context, k kind, found *finding) (*upstream, 
 		}
 	}
 	if fault == nil {
-		fault = r.upstreams[0].dead()
+		fault = r.dead()
 		fault.Name, fault.Type = name, k.String()
 		if ctx.Err() != nil {
 			fault.Kind = ended(ctx)
 		}
 	}
 	return last, Unavailable, fault
+}
+
+// dead gives the error for a question that nobody was asked.
+func (r *Resolver) dead() *Error {
+	e := &Error{Kind: KindUnreachable, Err: errDead}
+	for _, u := range r.upstreams {
+		if why := u.silent(); why != nil {
+			if e.Err = fmt.Errorf("%w: %w", errDead, why); kindOf(why) == KindTLS {
+				e.Kind = KindTLS
+			}
+			e.Server = u.name
+			break
+		}
+	}
+	return e
 }
 
 // errDead is the reason where nobody was asked.
@@ -79,9 +95,6 @@ func (r *Resolver) alive(ctx context.Context, u *upstream) bool {
 // attempt is one try at one server. What it says is taken into the finding if it
 // is an answer.
 func (r *Resolver) attempt(ctx context.Context, u *upstream, q query, found *finding) (Security, *Error) {
-	if u.Trusted {
-		r.tested(ctx, u)
-	}
 	m, err := r.talk(ctx, u, q)
 	if err != nil {
 		return Unavailable, &Error{Kind: kindOf(err), Err: err}

@@ -17,11 +17,11 @@ import (
 
 // Of a server that does not answer.
 const (
-	silences = 2                // tries without a reply before it is looked at
-	look     = time.Second      // how long a sign of life may take
-	firstOff = time.Second      // how long it is left alone then; doubled
-	maxOff   = 30 * time.Second // to this
-	plainFor = 10 * time.Minute // how long a server is asked without EDNS that did not take it
+	maxSilences = 2                // tries without a reply before it is looked at
+	look        = time.Second      // how long a sign of life may take
+	firstOff    = time.Second      // how long it is left alone then; doubled
+	maxOff      = 30 * time.Second // to this
+	plainFor    = 10 * time.Minute // how long a server is asked without EDNS that did not take it
 )
 
 // upstream is a server and what is known of it.
@@ -29,15 +29,15 @@ type upstream struct {
 	Server
 	name string
 
-	mu     sync.Mutex
-	silent int           // tries without a reply since the last reply
-	fault  error         // of the last of them
-	heard  uint64        // replies so far
-	off    time.Duration // how long it is left alone; 0: it is alive
-	until  time.Time     // the end of that
-	probed bool          // somebody is looking whether it is alive
-	plain  time.Time     // no EDNS before this time
-	trust  trust
+	mu       sync.Mutex
+	silences int           // tries without a reply since the last reply
+	fault    error         // of the last of them
+	heard    uint64        // replies so far
+	off      time.Duration // how long it is left alone; 0: it is alive
+	until    time.Time     // the end of that
+	probed   bool          // somebody is looking whether it is alive
+	plain    time.Time     // no EDNS before this time
+	trust    trust
 }
 
 // network is how the server is asked first.
@@ -58,7 +58,7 @@ func (u *upstream) usable(now time.Time) (ok, look bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	switch {
-	case u.off == 0 && (u.probed || u.silent < silences):
+	case u.off == 0 && (u.probed || u.silences < maxSilences):
 		return true, false
 	case u.probed || now.Before(u.until):
 		return false, false
@@ -71,7 +71,7 @@ func (u *upstream) usable(now time.Time) (ok, look bool) {
 func (u *upstream) replied() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.silent, u.off = 0, 0
+	u.silences, u.off = 0, 0
 	u.heard++
 }
 
@@ -79,23 +79,18 @@ func (u *upstream) replied() {
 func (u *upstream) silence(why error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.silent++
+	u.silences++
 	u.fault = why
 }
 
-// dead gives the error for a question that nobody was asked, since this server
-// does not answer.
-func (u *upstream) dead() *Error {
+// silent gives why there was no reply to the last try; nil where there was one.
+func (u *upstream) silent() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	e := &Error{Kind: KindUnreachable, Server: u.name, Err: errDead}
-	if u.fault != nil {
-		e.Err = fmt.Errorf("%w: %w", errDead, u.fault)
-		if kindOf(u.fault) == KindTLS {
-			e.Kind = KindTLS
-		}
+	if u.silences == 0 {
+		return nil
 	}
-	return e
+	return u.fault
 }
 
 // edns gives the size to announce, 0 for a server that does not take EDNS.
@@ -128,7 +123,7 @@ func (r *Resolver) signOfLife(ctx context.Context, u *upstream) bool {
 	u.probed = false
 	switch {
 	case err == nil || u.heard != before:
-		u.silent, u.off = 0, 0
+		u.silences, u.off = 0, 0
 		return true
 	case ctx.Err() != nil:
 		return false // we did not wait to the end

@@ -142,7 +142,7 @@ func (t *Temper) prepare(p *Provider, number int, presets map[string]Preset) err
 	}
 	t.id = fmt.Sprintf("%s/%d", p.ID, number)
 	if t.Name == "" {
-		t.Name = strings.TrimSpace(t.Do + " " + string(t.At))
+		t.Name = strings.Join(strings.Fields(t.Do+" "+string(t.At)+" "+t.Preset), " ")
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -331,10 +332,8 @@ func (w *World) Places() []Place {
 	now := w.clock.Now()
 	all := []Place{{Kind: "dns", Address: netip.AddrPortFrom(w.dns.Addr(), dnsPort), Listen: w.dns}}
 	policy := netip.AddrPortFrom(policyAddress, httpsPort)
-	for i := range w.scenario.Providers {
-		if p := &w.scenario.Providers[i]; p.STS != nil || p.changes(doSTS) {
-			all = append(all, Place{Kind: "https", Provider: p.ID, Domains: p.Domains, Address: policy, Listen: w.byAddr[policy]})
-		}
+	if w.https != nil {
+		all = append(all, Place{Kind: "https", Address: policy, Listen: w.byAddr[policy]})
 	}
 	for _, p := range w.places {
 		x := Place{Kind: "smtp", Provider: p.provider.ID, Domains: p.provider.Domains, Host: p.host.Name,
@@ -343,7 +342,11 @@ func (w *World) Places() []Place {
 			t := &p.provider.Tempers[i]
 			if t.active(w.clock.Start(), now) && (len(t.Hosts) == 0 || contains(t.Hosts, p.host.Name)) &&
 				(len(t.Addresses) == 0 || slices.Contains(t.Addresses, p.address)) {
-				x.Tempers = append(x.Tempers, t.Name)
+				name := t.Name
+				if t.Share != nil {
+					name += " (" + strconv.FormatFloat(*t.Share*100, 'g', 3, 64) + " %)"
+				}
+				x.Tempers = append(x.Tempers, name)
 			}
 		}
 		all = append(all, x)

@@ -6,14 +6,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -126,7 +124,7 @@ func (d delivery) try(ctx context.Context, w *World) string {
 	if _, offered := c.Extensions()["STARTTLS"]; offered && !d.plain {
 		config := d.tls
 		if config == nil {
-			config = &tls.Config{RootCAs: w.Roots(), ServerName: d.host, MinVersion: tls.VersionTLS12}
+			config = w.clientTLS(d.host)
 		}
 		if err := c.StartTLS(ctx, config); err != nil {
 			return failure(err)
@@ -156,6 +154,11 @@ func (d delivery) try(ctx context.Context, w *World) string {
 	}
 	_ = c.Quit(ctx)
 	return strings.Join(slices.Compact(results), ", ")
+}
+
+// clientTLS is what a sender asks of a host that it verifies.
+func (w *World) clientTLS(host string) *tls.Config {
+	return &tls.Config{RootCAs: w.Roots(), ServerName: host, MinVersion: tls.VersionTLS12}
 }
 
 func failure(err error) string {
@@ -326,6 +329,3 @@ func TestSockets(t *testing.T) {
 		t.Error("after Close:", got)
 	}
 }
-
-var _ = net.IPv4len
-var _ = time.Second

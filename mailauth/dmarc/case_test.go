@@ -173,6 +173,10 @@ func (c *dmarcCase) run(t *testing.T) {
 			if slices.ContainsFunc(v.Findings, func(f Finding) bool { return f.Key == want[1] }) {
 				continue
 			}
+		case "testing":
+			got = strconv.FormatBool(v.Testing)
+		case "field":
+			got = strings.ReplaceAll(mailauth.Results{Methods: []mailauth.MethodResult{v.Method()}}.String(), "\r\n", "")
 		case "unaligned":
 			for _, f := range v.Findings {
 				if f.Key == FindUnaligned {

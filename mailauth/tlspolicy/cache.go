@@ -273,15 +273,14 @@ func (c *STSCache) fetch(ctx context.Context, f *flight, domain, id string) {
 	c.mu.Lock()
 	f.policy, f.fetched = policy, now
 	var before STSPolicy
-	switch {
-	case err == nil:
+	if err == nil {
 		k := &kept{domain: domain, id: id, policy: policy, fetched: now, used: now}
 		if e := c.policies[domain]; e != nil {
 			k.used = value(e).used
 		}
 		c.keep(k)
 		delete(c.failures, domain)
-	default:
+	} else {
 		if !errors.As(err, &f.failure) {
 			f.failure = fetchFailure("fetch", "cannot fetch the policy", err)
 		}

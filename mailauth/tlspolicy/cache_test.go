@@ -73,6 +73,9 @@ func (o *outside) cache(t *testing.T, change ...func(*STSOptions)) *STSCache {
 	return c
 }
 
+// pass lets time go by, of the bubble.
+func pass(d time.Duration) { <-time.After(d) }
+
 // want compares state, mode, id, live, and the code of the failure.
 func want(t *testing.T, s STS, expected string) {
 	t.Helper()
@@ -109,7 +112,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			defer c.Close()
 			for range 5 {
 				want(t, c.Get(t.Context(), "example.com"), "published enforce 1 live=true -")
-				time.Sleep(day)
+				pass(day)
 			}
 			fetched(t, o, 1)
 		}},
@@ -118,7 +121,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			defer c.Close()
 			c.Get(t.Context(), "example.com")
 			o.record("failed")
-			time.Sleep(6 * day)
+			pass(6 * day)
 			want(t, c.Get(t.Context(), "example.com"), "published enforce 1 live=false record-lookup")
 			fetched(t, o, 1)
 		}},
@@ -135,17 +138,17 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			o.breakDown()
 			for range 100 {
 				want(t, c.Get(t.Context(), "example.com"), "broken - - live=false policy-http-500")
-				time.Sleep(time.Second)
+				pass(time.Second)
 			}
 			fetched(t, o, 1)
-			time.Sleep(5 * time.Minute)
+			pass(5 * time.Minute)
 			c.Get(t.Context(), "example.com")
 			fetched(t, o, 2)
-			time.Sleep(6 * time.Minute) // the second pause is twice the first
+			pass(6 * time.Minute) // the second pause is twice the first
 			c.Get(t.Context(), "example.com")
 			fetched(t, o, 2)
 			for range 7 * 24 {
-				time.Sleep(time.Hour + time.Second)
+				pass(time.Hour + time.Second)
 				c.Get(t.Context(), "example.com")
 			}
 			fetched(t, o, 2+7*24) // an hour at most
@@ -157,7 +160,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			c.Get(t.Context(), "example.com")
 			o.publish(ModeEnforce, 604800)
 			o.record("v=STSv1; id=2;")
-			time.Sleep(61 * time.Second)
+			pass(61 * time.Second)
 			want(t, c.Get(t.Context(), "example.com"), "published enforce 2 live=true -")
 		}},
 		{"3.3 ids that change by the second are not followed by the second", func(t *testing.T, o *outside) {
@@ -166,7 +169,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			for n := range 60 {
 				o.record(fmt.Sprintf("v=STSv1; id=%d;", n%2))
 				c.Get(t.Context(), "example.com")
-				time.Sleep(time.Second)
+				pass(time.Second)
 			}
 			fetched(t, o, 1)
 		}},
@@ -176,7 +179,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			c.Get(t.Context(), "example.com")
 			ctx, cancel := context.WithCancel(t.Context())
 			go c.Run(ctx)
-			time.Sleep(10*day + time.Hour)
+			pass(10*day + time.Hour)
 			cancel()
 			synctest.Wait()
 			fetched(t, o, 11)
@@ -195,7 +198,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			o.breakDown()
 			ctx, cancel := context.WithCancel(t.Context())
 			go c.Run(ctx)
-			time.Sleep(day + 12*time.Minute)
+			pass(day + 12*time.Minute)
 			cancel()
 			synctest.Wait()
 			if len(told) != 2 || told[0] != "example.com enforce policy-http-500" {
@@ -209,7 +212,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			c.Get(t.Context(), "example.com")
 			ctx, cancel := context.WithCancel(t.Context())
 			go c.Run(ctx)
-			time.Sleep(60 * day)
+			pass(60 * day)
 			cancel()
 			synctest.Wait()
 			if c.Len() != 0 {
@@ -235,7 +238,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 					if _, err := io.WriteString(conn, "v"); err != nil {
 						return
 					}
-					time.Sleep(time.Minute)
+					pass(time.Minute)
 				}
 			}
 			start := time.Now()
@@ -243,7 +246,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			if took := time.Since(start); took != time.Minute {
 				t.Errorf("took %v", took)
 			}
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 		}},
 		{"3.3 a fetch takes a minute at most: a host that does not take the connection", func(t *testing.T, o *outside) {
 			hang := func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -314,7 +317,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			c := o.cache(t)
 			defer c.Close()
 			c.Get(t.Context(), "example.com")
-			time.Sleep(day)
+			pass(day)
 			o.publish(ModeTesting, 86400)
 			want(t, c.Get(t.Context(), "example.com"), "published enforce 1 live=true -")
 			o.record("v=STSv1; id=2;")
@@ -325,7 +328,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			c := o.cache(t)
 			defer c.Close()
 			c.Get(t.Context(), "example.com")
-			time.Sleep(day)
+			pass(day)
 			o.breakDown()
 			o.record("v=STSv1; id=2;")
 			for range 3 {
@@ -338,9 +341,9 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			defer c.Close()
 			c.Get(t.Context(), "example.com")
 			o.record("absent")
-			time.Sleep(7*day - time.Second)
+			pass(7*day - time.Second)
 			want(t, c.Get(t.Context(), "example.com"), "published enforce 1 live=false -")
-			time.Sleep(2 * time.Second)
+			pass(2 * time.Second)
 			want(t, c.Get(t.Context(), "example.com"), "none - - live=false -")
 			fetched(t, o, 1)
 		}},
@@ -355,7 +358,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			c := o.cache(t)
 			defer c.Close()
 			c.Get(t.Context(), "example.com")
-			time.Sleep(7*day + time.Second)
+			pass(7*day + time.Second)
 			want(t, c.Get(t.Context(), "example.com"), "published enforce 1 live=true -")
 			fetched(t, o, 2)
 		}},
@@ -364,7 +367,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			defer c.Close()
 			c.Get(t.Context(), "example.com")
 			o.breakDown()
-			time.Sleep(7*day + time.Second)
+			pass(7*day + time.Second)
 			want(t, c.Get(t.Context(), "example.com"), "broken - - live=false policy-http-500")
 		}},
 		{"3.2 a max_age of zero serves those who are here", func(t *testing.T, o *outside) {
@@ -375,7 +378,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 				want(t, c.Get(t.Context(), "example.com"), "published enforce 1 live=true -")
 			}
 			fetched(t, o, 1)
-			time.Sleep(2 * time.Minute)
+			pass(2 * time.Minute)
 			o.record("absent")
 			want(t, c.Get(t.Context(), "example.com"), "none - - live=false -")
 		}},
@@ -383,7 +386,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			c := o.cache(t)
 			defer c.Close()
 			c.Get(t.Context(), "example.com")
-			time.Sleep(day)
+			pass(day)
 			o.publish(ModeNone, 86400)
 			o.record("v=STSv1; id=2;")
 			s := c.Get(t.Context(), "example.com")
@@ -392,7 +395,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 				t.Error(r.Level, r.Reason)
 			}
 			o.record("absent")
-			time.Sleep(day + time.Second)
+			pass(day + time.Second)
 			want(t, c.Get(t.Context(), "example.com"), "none - - live=false -")
 		}},
 		{"3.4 a subdomain has no policy of its parent", func(t *testing.T, o *outside) {
@@ -438,7 +441,7 @@ func TestOneFetchForAll(t *testing.T) {
 		defer c.Close()
 		answer := o.respond
 		o.respond = func(conn net.Conn, n int) {
-			time.Sleep(20 * time.Second)
+			pass(20 * time.Second)
 			answer(conn, n)
 		}
 		hasty, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -471,7 +474,7 @@ func TestCloseEndsFetches(t *testing.T) {
 		o.respond = func(conn net.Conn, _ int) { io.Copy(io.Discard, conn) }
 		start := time.Now()
 		go func() {
-			time.Sleep(time.Second)
+			pass(time.Second)
 			c.Close()
 		}()
 		if s := c.Get(t.Context(), "example.com"); s.State != Broken || time.Since(start) != time.Second {
@@ -525,7 +528,7 @@ func TestSnapshot(t *testing.T) {
 			t.Fatal(err)
 		}
 		text := file.String()
-		time.Sleep(6 * day)
+		pass(6 * day)
 		o.record("failed")
 
 		after := o.cache(t)
@@ -537,7 +540,7 @@ func TestSnapshot(t *testing.T) {
 		if n, err := after.Restore(strings.NewReader(text)); n != 0 || err != nil {
 			t.Error("the same again:", n, err)
 		}
-		time.Sleep(2 * day) // expired since it was fetched, not since it was restored
+		pass(2 * day) // expired since it was fetched, not since it was restored
 		want(t, after.Get(t.Context(), "example.com"), "unknown - - live=false record-lookup")
 		if n, err := after.Restore(strings.NewReader(text)); n != 0 || err != nil {
 			t.Error("what expired is taken:", n, err)

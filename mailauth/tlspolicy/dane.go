@@ -110,10 +110,11 @@ type DANE struct {
 // not count, and the servers of such zones are those that fail on the question
 // (section 2.2.2).
 func LookupDANE(ctx context.Context, r Resolver, h Host) DANE {
-	switch {
-	case h.MX == dns.Unavailable:
+	switch h.MX {
+	case dns.Secure:
+	case dns.Unavailable:
 		return DANE{Reason: "no trusted resolver vouches for the mail exchangers of " + h.Domain}
-	case h.MX == dns.Insecure:
+	default:
 		return DANE{State: DANEInsecure, Reason: "the mail exchangers of " + h.Domain + " are not signed"}
 	}
 	name, ok := hostName(h.Name)

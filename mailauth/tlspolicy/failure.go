@@ -23,6 +23,8 @@ const (
 
 // Failure is what went wrong with the TLS of a domain or a session. It is the
 // error type of this package.
+//
+//nolint:errname // a fact for a report first, an error second
 type Failure struct {
 	Result ResultType
 

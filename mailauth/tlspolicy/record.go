@@ -132,7 +132,7 @@ func ParseReport(text string) (Report, error) {
 	case !seen:
 		return Report{}, errors.New("read the TLS-RPT record: no rua")
 	case len(r.Mail)+len(r.Web) == 0:
-		return Report{}, errors.New("read the TLS-RPT record: no rua with mailto: or https:")
+		return Report{}, errors.New("read the TLS-RPT record: neither mailto: nor https: in rua")
 	}
 	return r, nil
 }

@@ -134,9 +134,8 @@ func VerifyDANE(records []dns.TLSA, names []string, chain []*x509.Certificate, a
 // anchors gives the trust anchors that one DANE-TA record makes of a chain.
 func anchors(r dns.TLSA, chain []*x509.Certificate) []*x509.Certificate {
 	var roots []*x509.Certificate
-	for i, c := range chain {
-		// The server's own certificate is its anchor only if it is its own issuer.
-		if (i > 0 || bytes.Equal(c.RawIssuer, c.RawSubject)) && matches(r, c) {
+	for _, c := range chain[1:] { // the server's own certificate is no anchor, which is what DANE-EE is for
+		if matches(r, c) {
 			roots = append(roots, c)
 		}
 	}
@@ -144,7 +143,7 @@ func anchors(r dns.TLSA, chain []*x509.Certificate) []*x509.Certificate {
 		return roots
 	}
 	if r.Selector == selectCert {
-		if anchor, err := x509.ParseCertificate(r.Data); err == nil {
+		if anchor, err := x509.ParseCertificate(r.Data); err == nil && !anchor.Equal(chain[0]) {
 			return []*x509.Certificate{anchor}
 		}
 		return nil

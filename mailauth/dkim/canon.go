@@ -252,24 +252,34 @@ func (b *body) relaxedLines(p []byte, pos int) int {
 	return pos
 }
 
-// reduce takes lines that are not in canonical form, the LF of the last one included.
+// reduce takes a line that is not in canonical form, its LF included. Lines before it may
+// end with bare LFs.
 func (b *body) reduce(p []byte) {
+	if bytes.IndexByte(p, '\n') != len(p)-1 {
+		b.bytes(p)
+		return
+	}
 	for i := 0; i < len(p); {
 		switch c := p[i]; {
-		case c == '\r' || c == '\n' || b.cr:
-			b.bytes(p[i : i+1])
-			i++
 		case isWSP(c):
 			b.space = true
 			i++
-		default:
-			word := i
-			for i++; i < len(p) && (p[i] > ' ' || p[i] == ' ' && i+1 < len(p) && p[i+1] > ' '); {
-				i++
-			}
-			b.content()
-			b.write(p[word:i])
+			continue
+		case c == '\r' || c == '\n':
+			b.bytes(p[i:])
+			return
 		}
+		at := twoControls(p, i)
+		if at < 0 {
+			at = len(p) - 1
+		}
+		if tab := bytes.IndexByte(p[i:at], '\t'); tab >= 0 {
+			at = i + tab
+		}
+		at = max(at, i+1) // some other control character
+		b.content()
+		b.write(p[i:at])
+		i = at
 	}
 }
 
@@ -375,18 +385,24 @@ func (b *body) close() {
 // twoControls gives the index of the first two bytes side by side that are white space
 // or other control characters, from i on, or -1. It looks at eight bytes at a time.
 func twoControls(p []byte, i int) int {
-	for ; i+29 <= len(p); i += 28 {
-		if q := p[i : i+29]; lowPairs(q)|lowPairs(q[7:])|lowPairs(q[14:])|lowPairs(q[21:]) != 0 {
-			break
-		}
-	}
-	for i+8 <= len(p) {
-		low := lowPairs(p[i:])
-		if low == 0 {
-			i += 7
+	for i+29 <= len(p) {
+		q := p[i : i+29]
+		v, w, x, y := lowPairs(q), lowPairs(q[7:]), lowPairs(q[14:]), lowPairs(q[21:])
+		if v|w|x|y == 0 {
+			i += 28
 			continue
 		}
-		i += bits.TrailingZeros64(low) / 8
+		low, at := y, 21
+		if x != 0 {
+			low, at = x, 14
+		}
+		if w != 0 {
+			low, at = w, 7
+		}
+		if v != 0 {
+			low, at = v, 0
+		}
+		i += at + bits.TrailingZeros64(low)/8
 		if p[i+1] <= ' ' {
 			return i
 		}

@@ -134,6 +134,10 @@ exp=why.example not-reached
 	if w.Result != mailauth.Fail || w.Record != "c.example" || w.Explanation != "" {
 		t.Errorf("%+v", w.Verdict)
 	}
+	zone := zoneOf("a TXT v=spf1 -all exp=why.example\nwhy TXT not you, %{i}")
+	if w := New(Options{Resolver: zone}).Survey(t.Context(), "a.example"); w.Result != mailauth.Fail || w.Explanation != "" {
+		t.Errorf("%+v", w.Verdict)
+	}
 	for _, name := range []string{"", "x", "[192.0.2.1]", strings.Repeat("a", 300), "nothing.example", "a..b"} {
 		if w := New(Options{Resolver: memory{}}).Survey(t.Context(), name); w.Result != mailauth.None || len(w.Findings) > 0 {
 			t.Errorf("%q: %+v %v", name, w.Verdict, w.Findings)
@@ -302,5 +306,29 @@ func TestSyntaxErrorNamesTheTerm(t *testing.T) {
 	}
 	if r, err := Parse("spf1 -all"); r != nil || err == nil {
 		t.Error(r, err)
+	}
+}
+
+// TestLengths are the findings about 450 octets, and that a record which is come
+// to twice is looked at once.
+func TestLengths(t *testing.T) {
+	m := zoneOf("a TXT v=spf1 include:b.example include:b.example include:c.example ?all")
+	m.at("b.example").txt = []string{"v=spf1" + strings.Repeat(" ip4:198.51.100.1/32", 23) + " -all"}
+	m.at("c.example").txt = []string{"v=spf1 -all", strings.Repeat("x", 440)}
+	w := New(Options{Resolver: m}).Walk(t.Context(), Query{IP: netip.MustParseAddr("192.0.2.1"), From: "anna@a.example"})
+	count := map[Finding]int{}
+	for _, f := range w.Findings {
+		count[f]++
+	}
+	for f, want := range map[Finding]int{
+		{Reason: LongRecord, Domain: "b.example", Count: 471}:   1,
+		{Reason: LongAnswer, Domain: "b.example", Count: 480}:   1,
+		{Reason: LongAnswer, Domain: "c.example", Count: 460}:   1,
+		{Reason: LongRecord, Domain: "c.example", Count: 11}:    0,
+		{Reason: NeutralAll, Domain: "a.example", Term: "?all"}: 1,
+	} {
+		if count[f] != want {
+			t.Errorf("%+v: %d times, want %d, of %v", f, count[f], want, w.Findings)
+		}
 	}
 }

@@ -68,11 +68,15 @@ type fromToken struct {
 	text string
 }
 
+// fromLexer takes a quotation mark or bracket that nothing closes for nothing, so
+// that it does not hide the rest of the field; then all of its kind.
 type fromLexer struct {
-	s    string
-	at   int
-	torn bool // a quotation mark or bracket that nothing closes
+	s                             string
+	at                            int
+	noQuote, noComment, noLiteral bool
 }
+
+func (l *fromLexer) torn() bool { return l.noQuote || l.noComment || l.noLiteral }
 
 func (l *fromLexer) next() fromToken {
 	var t fromToken
@@ -81,15 +85,24 @@ func (l *fromLexer) next() fromToken {
 		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
 			l.at++
 			continue
-		case c == '(':
-			l.comment()
+		case c == '(' && !l.noComment:
+			l.noComment = !l.comment()
 			continue
-		case c == '"':
-			t.kind, t.text = 'q', l.until('"')
-			return t
-		case c == '[':
-			t.kind, t.text = '[', l.until(']')
-			return t
+		case c == '"' && !l.noQuote:
+			if text, ok := l.until('"'); ok {
+				return fromToken{'q', text}
+			}
+			l.noQuote = true
+			continue
+		case c == '[' && !l.noLiteral:
+			if text, ok := l.until(']'); ok {
+				return fromToken{'[', text}
+			}
+			l.noLiteral = true
+			continue
+		case c == '(' || c == '"' || c == '[':
+			l.at++
+			continue
 		case strings.IndexByte(`<>,;:@.)]\`, c) >= 0:
 			l.at++
 			t.kind = c
@@ -107,41 +120,37 @@ func (l *fromLexer) next() fromToken {
 }
 
 // comment skips one, with those inside it.
-func (l *fromLexer) comment() {
+func (l *fromLexer) comment() bool {
 	depth := 0
-	for ; l.at < len(l.s); l.at++ {
-		switch l.s[l.at] {
+	for i := l.at; i < len(l.s); i++ {
+		switch l.s[i] {
 		case '\\':
-			l.at++
+			i++
 		case '(':
 			depth++
 		case ')':
 			if depth--; depth == 0 {
-				l.at++
-				return
+				l.at = i + 1
+				return true
 			}
 		}
 	}
-	l.at = len(l.s)
-	l.torn = true
+	return false
 }
 
 // until reads to the closing character.
-func (l *fromLexer) until(end byte) string {
-	l.at++
-	from := l.at
-	for ; l.at < len(l.s); l.at++ {
-		switch l.s[l.at] {
+func (l *fromLexer) until(end byte) (string, bool) {
+	for i := l.at + 1; i < len(l.s); i++ {
+		switch l.s[i] {
 		case '\\':
-			l.at++
+			i++
 		case end:
-			l.at++
-			return l.s[from : l.at-1]
+			text := l.s[l.at+1 : i]
+			l.at = i + 1
+			return text, true
 		}
 	}
-	l.at = len(l.s)
-	l.torn = true
-	return l.s[min(from, len(l.s)):]
+	return "", false
 }
 
 type fromParser struct {
@@ -172,7 +181,7 @@ func (p *fromParser) field() {
 			}
 			words, angle = words[:0], false
 			if t.kind == 0 {
-				if group || p.lex.torn {
+				if group || p.lex.torn() {
 					p.find(FindFromMalformed, "")
 				}
 				return
@@ -311,6 +320,9 @@ func (p *fromParser) domain(words []fromToken) {
 	if d == "" || strings.HasSuffix(name, ".") {
 		p.find(FindFromMalformed, name)
 	}
+	if d == "" { // a program may stop at what is no letter of a name, a NUL most of all
+		d = normal(name[:nameEnd(name)])
+	}
 	if d == "" || slices.Contains(p.out.Domains, d) {
 		return
 	}
@@ -319,6 +331,16 @@ func (p *fromParser) domain(words []fromToken) {
 		return
 	}
 	p.out.Domains = append(p.out.Domains, d)
+}
+
+// nameEnd is how far a name goes by its letters.
+func nameEnd(s string) int {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c <= ' ' || c < 0x80 && strings.IndexByte("!\"#$%&'*+/=?^`{|}~\x7f", c) >= 0 {
+			return i
+		}
+	}
+	return len(s)
 }
 
 // domainText joins atoms and the dots between them; n is how many words it took.

@@ -55,7 +55,7 @@ func (s *Scenario) checkProviders(l lines, presets []Preset) error {
 	for _, p := range presets {
 		known[p.ID] = p
 	}
-	ids, domains, addresses := make(map[string]bool), make(map[string]string), make(map[netip.Addr]string)
+	ids, domains, addresses := make(map[string]bool), make(map[string]string), make(map[netip.Addr]int)
 	tempers, hosts, boxes := 0, 0, 0
 	for i := range s.Providers {
 		p := &s.Providers[i]
@@ -127,6 +127,11 @@ func (p *Provider) check(domains map[string]string) error {
 	if p.MaxSize == 0 {
 		p.MaxSize = 25 << 20
 	}
+	if p.Queued != "" {
+		if r, err := parseReply(p.Queued); err != nil || r.Code != 250 {
+			return fmt.Errorf("queued = %q is no reply that takes a message: begin it with 250", p.Queued)
+		}
+	}
 	if p.STS != nil {
 		return p.STS.check()
 	}
@@ -154,7 +159,9 @@ func (s *STS) check() error {
 	return nil
 }
 
-func (h *Host) check(provider, number int, taken map[netip.Addr]string) error {
+// check of a host: addresses may be shared by hosts of one provider, as at
+// Yahoo; the first that has one answers there.
+func (h *Host) check(provider, number int, taken map[netip.Addr]int) error {
 	if !validName(h.Name) {
 		return fmt.Errorf("name = %q is no host name", h.Name)
 	}
@@ -180,10 +187,10 @@ func (h *Host) check(provider, number int, taken map[netip.Addr]string) error {
 		if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() {
 			return fmt.Errorf("addresses: %s is no address of a host", a)
 		}
-		if other := taken[a]; other != "" {
-			return fmt.Errorf("addresses: %s is that of %s", a, other)
+		if other, known := taken[a]; known && other != provider {
+			return fmt.Errorf("addresses: %s is that of another provider", a)
 		}
-		taken[a] = h.Name
+		taken[a] = provider
 	}
 	return nil
 }

@@ -14,13 +14,21 @@ type Clock struct {
 	real  time.Time // when it was at start
 	speed float64   // 0: stands
 	moved time.Duration
-	tick  chan struct{} // closed at each Advance
+	other func() time.Time // in its place, if it is not nil
+	tick  chan struct{}    // closed at each Advance
 }
 
 // NewClock makes a clock that is at start now. A speed of 600 is ten minutes a
 // second; 0 stands until it is advanced.
 func NewClock(start time.Time, speed float64) *Clock {
 	return &Clock{start: start, real: time.Now(), speed: speed, tick: make(chan struct{})}
+}
+
+// followClock makes a clock that shows what another one does. That one runs as
+// real time does, may jump ahead and does not go back; after a jump, Advance(0)
+// wakes who waits.
+func followClock(now func() time.Time) *Clock {
+	return &Clock{start: now(), real: time.Now(), speed: 1, tick: make(chan struct{}), other: now}
 }
 
 // Now gives the time of the world.
@@ -31,6 +39,9 @@ func (c *Clock) Now() time.Time {
 }
 
 func (c *Clock) now() time.Time {
+	if c.other != nil {
+		return c.other()
+	}
 	run := time.Duration(float64(time.Since(c.real)) * c.speed)
 	return c.start.Add(c.moved + run)
 }

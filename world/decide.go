@@ -1,6 +1,7 @@
 package world
 
 import (
+	"fmt"
 	"hash/fnv"
 	"maps"
 	"net/netip"
@@ -27,6 +28,7 @@ type facts struct {
 	known     bool           // the sender is known: MAIL was said
 	recipient mail.Address   // at rcpt
 	to        []mail.Address // taken so far
+	messages  int            // accepted in the session before this one
 }
 
 // verdict is what a temper makes of a stage. Without a temper the ordinary
@@ -317,13 +319,18 @@ func current(tempers []Temper, s *state, f *facts, do string) *Temper {
 // filled puts what a reply speaks of into it.
 func (t *Temper) filled(f *facts, left time.Duration) mail.Reply { return fill(t.reply, f, left) }
 
+// queueID looks like one that a receiver gives to a message.
+func queueID(f *facts) string {
+	return fmt.Sprintf("%010X", draw(f.seed, "queue "+strconv.Itoa(f.messages), f.session)>>24)
+}
+
 func fill(r mail.Reply, f *facts, left time.Duration) mail.Reply {
 	to := f.recipient
 	if to.IsNull() && len(f.to) > 0 {
 		to = f.to[0]
 	}
 	names := strings.NewReplacer("{source}", f.source.String(), "{sender}", f.sender.Domain, "{recipient}", to.String(),
-		"{host}", f.host, "{seconds}", strconv.Itoa(int((left+time.Second-1)/time.Second)))
+		"{domain}", to.Domain, "{host}", f.host, "{id}", queueID(f), "{seconds}", strconv.Itoa(int((left+time.Second-1)/time.Second)))
 	r.Lines = slices.Clone(r.Lines)
 	for i := range r.Lines {
 		r.Lines[i] = names.Replace(r.Lines[i])

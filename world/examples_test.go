@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -223,5 +224,46 @@ func TestMaybeDelivered(t *testing.T) {
 	truth = w.Truth()
 	if len(truth.Again) != 1 || truth.Again[0].Recipient != "a@kept.example" {
 		t.Errorf("duplicates %v", truth.Again)
+	}
+}
+
+// TestTheReferenceIsRight reads the scenario of docs/world.md, and wants every
+// key of a temper told of there.
+func TestTheReferenceIsRight(t *testing.T) {
+	page, err := os.ReadFile("../docs/world.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```toml\n")
+	text, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("no scenario in docs/world.md")
+	}
+	scenario(t, text)
+	for _, typ := range []reflect.Type{reflect.TypeFor[Scenario](), reflect.TypeFor[Provider](), reflect.TypeFor[Host](),
+		reflect.TypeFor[Mailbox](), reflect.TypeFor[Temper](), reflect.TypeFor[STS](), reflect.TypeFor[Change]()} {
+		for f := range typ.Fields() {
+			if key := f.Tag.Get("toml"); key != "" && !strings.Contains(string(page), "`"+key) && !strings.Contains(string(page), key+" = ") &&
+				!strings.Contains(string(page), "[["+key) && !strings.Contains(string(page), "."+key+"]]") {
+				t.Errorf("docs/world.md does not tell of %s.%s", typ.Name(), key)
+			}
+		}
+	}
+	for do := range needs {
+		if !strings.Contains(string(page), "`"+do+"`") {
+			t.Errorf("docs/world.md does not tell of do = %q", do)
+		}
+	}
+	for _, words := range [][]string{stsTroubles, daneKinds, mailboxKinds, certificates} {
+		for _, word := range words {
+			if word != "" && !strings.Contains(string(page), "`"+word+"`") {
+				t.Errorf("docs/world.md does not tell of %q", word)
+			}
+		}
+	}
+	for _, stage := range stages {
+		if !strings.Contains(string(page), "`"+string(stage)+"`") {
+			t.Errorf("docs/world.md does not tell of at = %q", stage)
+		}
 	}
 }

@@ -58,6 +58,7 @@ type Provider struct {
 	MaxRecipients int      `toml:"max_recipients"`
 	Without       []string `toml:"without"` // extensions that it does not offer
 	Extra         []string `toml:"extra"`   // further lines of the reply to EHLO
+	Queued        string   `toml:"queued"`  // what it says to a message that it takes: "250 2.0.0 OK {id}"
 
 	STS     *STS     `toml:"sts"`
 	DANE    string   `toml:"dane"`   // "", "right", "wrong" (does not match), "failing" (the look-up), "unusable"

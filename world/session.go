@@ -43,7 +43,7 @@ func (s *session) facts(stage mail.Stage, x *smtp.Session) *facts {
 	if x == nil {
 		return f
 	}
-	f.tls = x.TLS != nil
+	f.tls, f.messages = x.TLS != nil, x.Messages
 	if x.Sender != nil {
 		f.sender, f.known = x.Sender.From, true
 	}
@@ -337,7 +337,7 @@ func (s *session) final(ctx context.Context, x *smtp.Session, c *receipt) mail.R
 	switch {
 	case t == nil:
 		s.accepted(f, x, c, "", true)
-		return mail.Reply{}
+		return s.queued(f)
 	case t.Do != doCut && t.Do != doHang:
 		s.refused(f, x, v.reply, v.reason, c.messageID())
 		if t.Close {
@@ -353,7 +353,20 @@ func (s *session) final(ctx context.Context, x *smtp.Session, c *receipt) mail.R
 	if goes && !t.After && !t.Kept { // a hang that ended
 		s.accepted(f, x, c, v.reason, true)
 	}
-	return mail.Reply{}
+	return s.queued(f)
+}
+
+// queued is the provider's way to say that it has taken a message; the ordinary
+// reply if it has none.
+func (s *session) queued(f *facts) mail.Reply {
+	if s.provider.Queued == "" {
+		return mail.Reply{}
+	}
+	r, err := parseReply(s.provider.Queued)
+	if err != nil { // it was read before
+		return mail.Reply{}
+	}
+	return fill(r, f, 0)
 }
 
 // accepted records that a message is here.

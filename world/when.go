@@ -16,6 +16,13 @@ type Moment struct {
 	at     time.Time
 }
 
+// After gives the moment at an offset from the begin of the clock, for scenarios
+// that are made in Go.
+func After(d time.Duration) Moment { return Moment{set: true, offset: d} }
+
+// At gives the moment of a time.
+func At(t time.Time) Moment { return Moment{set: true, at: t} }
+
 // UnmarshalText reads either form.
 func (m *Moment) UnmarshalText(text []byte) error {
 	s := string(text)

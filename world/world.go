@@ -43,6 +43,11 @@ type Options struct {
 	ListenPacket func(network, address string) (net.PacketConn, error)
 	Interfaces   func() ([]net.Interface, error)
 
+	// Now is a clock that somebody else moves, in the place of the scenario's: it
+	// runs as real time does and may jump ahead. Its time at Start is the begin that
+	// offsets count from.
+	Now func() time.Time
+
 	Truth io.Writer   // each event as a line of JSON, when it happens
 	Watch func(Event) // each event, when it happens; it must be quick
 	Keep  int         // accepted messages in Truth; a million
@@ -115,6 +120,10 @@ func newWorld(s *Scenario, o Options) (*World, error) {
 		sources: make(map[netip.Addr]netip.Addr), alias: make(map[netip.Addr]netip.Addr), links: make(map[net.Conn]struct{})}
 	start := s.start()
 	w.clock = NewClock(start, s.speed())
+	if o.Now != nil {
+		w.clock = followClock(o.Now)
+		start = w.clock.Start()
+	}
 	var err error
 	if w.authority, err = newAuthority(s.Seed, time.Now()); err != nil {
 		return nil, err
@@ -127,6 +136,9 @@ func newWorld(s *Scenario, o Options) (*World, error) {
 		p := &s.Providers[i]
 		for j := range p.Hosts {
 			for _, a := range p.Hosts[j].Addresses {
+				if w.placed(a) { // of another host of the provider, which answers there
+					continue
+				}
 				w.places = append(w.places, &place{provider: p, host: &p.Hosts[j], address: a})
 			}
 			w.byName[p.Hosts[j].Name] = netip.AddrPortFrom(p.Hosts[j].Addresses[0], smtpPort)
@@ -136,6 +148,10 @@ func newWorld(s *Scenario, o Options) (*World, error) {
 		}
 	}
 	return w, nil
+}
+
+func (w *World) placed(a netip.Addr) bool {
+	return slices.ContainsFunc(w.places, func(p *place) bool { return p.address == a })
 }
 
 // run starts everything.
@@ -245,7 +261,7 @@ func (w *World) refresh() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := w.clock.Now()
-	text, err := policies(w.scenario, w.authority, now)
+	text, err := policies(w.scenario, w.authority, w.clock.Start(), now)
 	if err == nil && text != w.last {
 		err = w.zones.Set(text)
 		w.last = text

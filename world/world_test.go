@@ -12,9 +12,11 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/postroad/postroad/dns"
 	"github.com/postroad/postroad/mail"
 	"github.com/postroad/postroad/smtp"
 )
@@ -88,6 +90,7 @@ type delivery struct {
 	plain   bool        // no STARTTLS
 	tls     *tls.Config // what is asked of the certificate; the roots of the world
 	patient smtp.Timeouts
+	reply   *mail.Reply // of the first recipient, if wanted
 }
 
 // try gives what the client knows afterwards: for each recipient "delivered",
@@ -151,6 +154,9 @@ func (d delivery) try(ctx context.Context, w *World) string {
 		} else {
 			results = append(results, failure(r.Err))
 		}
+	}
+	if d.reply != nil {
+		*d.reply = m.To[0].Reply
 	}
 	_ = c.Quit(ctx)
 	return strings.Join(slices.Compact(results), ", ")
@@ -327,5 +333,58 @@ func TestSockets(t *testing.T) {
 	}
 	if got := (delivery{}).try(t.Context(), w); got != "connection refused" {
 		t.Error("after Close:", got)
+	}
+}
+
+// TestFollowedClock: a clock of somebody else, which jumps.
+func TestFollowedClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var jumped time.Duration
+		begin := time.Date(2026, 1, 19, 8, 0, 0, 0, time.UTC)
+		real := time.Now()
+		now := func() time.Time { return begin.Add(time.Since(real) + jumped) }
+		s := with(t, "", `do = "reject"; at = "mail"; reply = "450 x"; until = "1h"`, `do = "sts"; sts = { mode = "none" }; from = "2026-01-19T10:00:00Z"`)
+		s.Providers[0].Queued = "250 2.0.0 Ok: queued as {id}"
+		w, err := Start(t.Context(), s, Options{Mode: Memory, Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		expect(t, w, delivery{}, "mail 450")
+		jumped = time.Hour
+		w.Advance(0)
+		expect(t, w, delivery{}, "delivered")
+		if w.Now().Sub(begin) < time.Hour || len(w.Truth().Accepted) != 1 || w.Truth().Accepted[0].Time.Before(begin.Add(time.Hour)) {
+			t.Error("not the other clock")
+		}
+		time.Sleep(2 * time.Hour) //nolint:forbidigo // the clock of the bubble
+		r, err := dns.New(w.Resolver())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x := r.TXT(t.Context(), "_mta-sts.post.example"); len(x.Records) != 1 {
+			t.Errorf("after its time: %+v", x)
+		}
+	})
+}
+
+// TestSharedAddresses: two names of one provider at one address, as at Yahoo.
+func TestSharedAddresses(t *testing.T) {
+	s := with(t, "")
+	s.Providers[0].Hosts = append(s.Providers[0].Hosts, Host{Name: "mx2.post.example", Addresses: []netip.Addr{netip.MustParseAddr("127.77.1.1")}})
+	s.checked = false
+	s.Providers[0].Queued = "250 2.0.0 Ok: queued as {id}"
+	w := begin(t, s, Options{})
+	var said [2]mail.Reply
+	for i := range said {
+		if got := (delivery{host: "mx2.post.example", plain: true, reply: &said[i]}).try(t.Context(), w); got != "delivered" {
+			t.Error(got)
+		}
+	}
+	if a, b := said[0].Text(), said[1].Text(); !strings.HasPrefix(a, "Ok: queued as ") || len(a) != 24 || a == b {
+		t.Errorf("said %q and %q", a, b)
+	}
+	if e := w.Truth().Accepted[0]; e.Host != "mx.post.example" {
+		t.Errorf("answered by %s", e.Host)
 	}
 }

@@ -81,9 +81,8 @@ func (p *Provider) changes(do string) bool {
 
 // policies are the records that tempers change: TLSA and MTA-STS as they are
 // now, in the place of what was there.
-func policies(s *Scenario, a *authority, now time.Time) (string, error) {
+func policies(s *Scenario, a *authority, start, now time.Time) (string, error) {
 	var b strings.Builder
-	start := s.start()
 	fmt.Fprintf(&b, "$TTL %d\n", lifetime(s))
 	for i := range s.Providers {
 		p := &s.Providers[i]
@@ -180,12 +179,12 @@ func reverse(a netip.Addr) string {
 }
 
 // furnish makes the zones of a scenario.
-func furnish(s *Scenario, a *authority, now time.Time) (*zone.Data, []string, error) {
+func furnish(s *Scenario, a *authority, start time.Time) (*zone.Data, []string, error) {
 	d, err := zone.Parse(records(s))
 	if err != nil {
 		return nil, nil, fmt.Errorf("make the zones: %w", err)
 	}
-	text, err := policies(s, a, now)
+	text, err := policies(s, a, start, start)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -354,7 +354,7 @@ func parseURI(text string) (u URI, sized, ok bool) {
 			return u, sized, false
 		}
 	}
-	if address, plain := strings.CutPrefix(u.Text, "mailto:"); plain && strings.IndexAny(address, "%?# \t") < 0 {
+	if address, plain := strings.CutPrefix(u.Text, "mailto:"); plain && !strings.ContainsAny(address, "%?# \t") {
 		u.Scheme = "mailto"
 		return u, sized, u.mailto(address)
 	}

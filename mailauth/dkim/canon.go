@@ -62,28 +62,42 @@ func appendRelaxedField(to, raw []byte) []byte {
 	start := len(to)
 	space := false
 	for i := 0; i < len(value); {
-		word := i
-		for i < len(value) && value[i] > ' ' {
+		switch c := value[i]; {
+		case isWSP(c):
+			space = true
 			i++
-		}
-		if i == word { // a byte that may be white space
-			c := value[i]
-			i++
-			if isWSP(c) {
-				space = true
-				continue
-			}
-			if c == '\n' || c == '\r' && i < len(value) && value[i] == '\n' {
-				continue // unfolding takes the line end only; white space follows it
-			}
+			continue
+		case c == '\n', c == '\r' && i+1 < len(value) && value[i+1] == '\n':
+			i++ // unfolding takes the line end only; white space follows it
+			continue
 		}
 		if space && len(to) > start {
 			to = append(to, ' ')
 		}
 		space = false
-		to = append(to, value[word:i]...)
+		end := wordsEnd(value, i)
+		to = append(to, value[i:end]...)
+		i = end
 	}
 	return append(to, '\r', '\n')
+}
+
+// wordsEnd gives the end of the words from i on that have one space between them, at least
+// one byte.
+func wordsEnd(value []byte, i int) int {
+	end := twoControls(value, i)
+	if end < 0 {
+		end = len(value)
+	}
+	for _, c := range []byte{'\t', '\n'} {
+		if at := bytes.IndexByte(value[i:end], c); at >= 0 {
+			end = i + at
+		}
+	}
+	if end > i && value[end-1] == ' ' {
+		end--
+	}
+	return max(end, i+1)
 }
 
 func isWSP(c byte) bool { return c == ' ' || c == '\t' }

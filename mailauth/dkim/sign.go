@@ -242,7 +242,7 @@ func (s *Signer) Sign(ctx context.Context, m Message) ([]byte, error) {
 func (s *Signer) cover(list []field) (text []byte, names []string) {
 	var p picker
 	p.reset(list)
-	text = make([]byte, 0, 4096)
+	text = make([]byte, 0, 2048)
 	names = make([]string, 0, 2*len(s.always)+4)
 	add := func(name string) (n int) {
 		hash := nameHash(name)

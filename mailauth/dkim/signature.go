@@ -40,7 +40,7 @@ func (s *Signature) KeyName() string { return s.Selector + "._domainkey." + s.Do
 func (s *Signature) Signs(header string) int {
 	n := 0
 	for _, h := range s.Headers {
-		if strings.EqualFold(h, header) {
+		if len(h) == len(header) && strings.EqualFold(h, header) {
 			n++
 		}
 	}

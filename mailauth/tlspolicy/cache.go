@@ -30,6 +30,10 @@ type STSOptions struct {
 // run out like any other.
 const unused = 31 * 24 * time.Hour
 
+// shortest is the max_age below which Run lets a policy expire: who wants to be
+// forgotten within the hour does not want to be asked all day.
+const shortest = time.Hour
+
 // STS is what is known about the MTA-STS of a domain at one moment.
 type STS struct {
 	Domain string
@@ -38,8 +42,8 @@ type STS struct {
 	// mode none. Broken: there is a record, and no policy could be had by it.
 	// Unknown: DNS failed, and nothing is kept from before.
 	State  State
-	Policy STSPolicy
-	ID     string // of the record by which the policy was fetched
+	Policy STSPolicy // shared with the cache: do not change MX
+	ID     string    // of the record by which the policy was fetched
 
 	Fetched, Expires time.Time
 
@@ -230,6 +234,9 @@ func (c *STSCache) keep(k *kept) {
 		c.drop(e)
 	}
 	k.due = k.fetched.Add(min(c.o.Refresh, k.policy.MaxAge/2))
+	if k.policy.MaxAge < shortest {
+		k.due = k.expires().Add(c.o.Refresh)
+	}
 	c.policies[k.domain] = c.recent.PushFront(k)
 	c.bytes += k.policy.size() + len(k.domain)
 	for len(c.policies) > 1 && (len(c.policies) > c.o.MaxPolicies || c.bytes > c.o.MaxBytes) {

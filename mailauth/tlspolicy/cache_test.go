@@ -206,6 +206,21 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			}
 			want(t, c.Get(t.Context(), "example.com"), "published enforce 1 live=true -")
 		}},
+		{"3.2 a max_age of a minute is not fetched every minute", func(t *testing.T, o *outside) {
+			o.publish(ModeEnforce, 60)
+			c := o.cache(t)
+			defer c.Close()
+			c.Get(t.Context(), "example.com")
+			ctx, cancel := context.WithCancel(t.Context())
+			go c.Run(ctx)
+			pass(day)
+			cancel()
+			synctest.Wait()
+			fetched(t, o, 1)
+			if c.Len() != 0 {
+				t.Error("still kept")
+			}
+		}},
 		{"3.3 a policy that nobody needs is let go", func(t *testing.T, o *outside) {
 			c := o.cache(t)
 			defer c.Close()

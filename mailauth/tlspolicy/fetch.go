@@ -56,9 +56,10 @@ func FetchSTSPolicy(ctx context.Context, domain string, o FetchOptions) (STSPoli
 	if !ok {
 		return STSPolicy{}, fetchFailure("no-domain", "no domain that can have a policy", nil)
 	}
-	if o.Timeout <= 0 {
-		o.Timeout = time.Minute
+	if o.Resolver == nil {
+		return STSPolicy{}, fetchFailure("no-resolver", "no resolver to find "+name+" with: give one in FetchOptions", nil)
 	}
+	standing(&o.Timeout, time.Minute)
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	body, failure := o.get(ctx, "mta-sts."+name)

@@ -3,6 +3,7 @@ package tlspolicy
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -134,18 +135,27 @@ func agree(t *testing.T, r dns.TLSA, name string) bool {
 // one of the chain's or gives the anchor in full; and never for another name.
 func FuzzVerifyDANE(f *testing.F) {
 	p := certificates()
-	for _, name := range []string{"leaf", "inter", "root", "self", "other"} {
+	of := []string{"leaf", "inter", "root", "self", "other", "otherroot", "old"}
+	chains := [][]string{{"leaf", "inter", "root"}, {"self"}, {"other", "otherroot"}, {"leaf"}, {"old", "inter"}}
+	for n := range of {
 		for usage := range uint8(4) {
-			for selector := range uint8(2) {
-				for matching := range uint8(3) {
-					r := p.tlsa(f, strings.Join([]string{"0", string('0' + rune(selector)), string('0' + rune(matching)), name}, " "))
-					f.Add(usage, selector, matching, r.Data, byte(0))
-				}
+			for which := range chains {
+				f.Add(usage, uint8(n%2), uint8(n%3), byte(n), uint16(0), []byte(nil), byte(which))
+				f.Add(usage, uint8(1), uint8(1), byte(n), uint16(n), []byte(nil), byte(which))
+				f.Add(usage, uint8(1), uint8(0), byte(n), uint16(0), []byte{0x30, 0}, byte(which))
 			}
 		}
 	}
-	chains := [][]string{{"leaf", "inter", "root"}, {"self"}, {"other", "otherroot"}, {"leaf"}, {"old", "inter"}}
-	f.Fuzz(func(t *testing.T, usage, selector, matching uint8, data []byte, which byte) {
+	// The data are those of a certificate with one byte changed, or any; the
+	// certificates are others in each process.
+	f.Fuzz(func(t *testing.T, usage, selector, matching uint8, from byte, flip uint16, data []byte, which byte) {
+		if len(data) == 0 {
+			text := fmt.Sprintf("%d %d %d %s", usage, selector, matching, of[int(from)%len(of)])
+			data = bytes.Clone(p.tlsa(t, text).Data)
+			if flip > 0 {
+				data[int(flip)%len(data)] ^= byte(flip>>8) | 1
+			}
+		}
 		names := chains[int(which)%len(chains)]
 		chain := p.chain(t, names...)
 		r := dns.TLSA{Usage: usage, Selector: selector, MatchingType: matching, Data: data}

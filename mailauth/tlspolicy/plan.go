@@ -125,7 +125,7 @@ func Plan(h Host, d DANE, sts STS, rule Rule) Requirement {
 	case DANEUsable:
 		r.Level, r.SNI, r.Names, r.Records, r.Reason = LevelDANE, d.Base, d.Names, d.Records, d.Reason
 	case DANEUnusable:
-		r.Level, r.Reason = LevelEncrypted, d.Reason
+		r.Level, r.SNI, r.Reason = LevelEncrypted, d.Base, d.Reason
 	}
 	if rule.Demand == DemandDANE && r.Level != LevelDANE {
 		return r.unusable(&Failure{Result: DANERequired, Code: "dane-required",
@@ -160,7 +160,7 @@ func (r *Requirement) applySTS(h Host, sts STS) {
 		r.Failure = &Failure{Result: ValidationFailure, Code: "mx-not-in-policy",
 			Reason: fmt.Sprintf("the MTA-STS policy of %s has no mx for %s", sts.Domain, h.Name)}
 	}
-	r.Names = []string{h.Name}
+	r.SNI, r.Names = h.Name, []string{h.Name}
 	switch {
 	case sts.Policy.Mode == ModeTesting:
 		r.Testing = true

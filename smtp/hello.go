@@ -85,15 +85,13 @@ func (c *conversation) startTLS(cmd Command) error {
 		return c.refuse(mail.StageSTARTTLS, reply(503, 5, 1, "TLS is active"))
 	case cmd.Arg != "":
 		return c.refuse(mail.StageSTARTTLS, reply(501, 5, 4, "STARTTLS takes no argument"))
-	case c.w.Buffered() > 0:
-		return c.hangUp(mail.StageSTARTTLS, reply(421, 5, 1, "nothing may follow STARTTLS before its reply"), ErrInjected)
 	}
 	r, err := c.ask(func(ctx context.Context) mail.Reply { return c.h.StartTLS(ctx, c.s) },
 		reply(220, 0, 0, "ready to start TLS"))
 	if err != nil {
 		return err
 	}
-	if r.Code/100 == 2 && c.w.Buffered() > 0 { // it came while the handler thought
+	if r.Code/100 == 2 && c.w.Buffered() > 0 { // with the command, or while the handler thought
 		return c.hangUp(mail.StageSTARTTLS, reply(421, 5, 1, "nothing may follow STARTTLS before its reply"), ErrInjected)
 	}
 	if err := c.say(mail.StageSTARTTLS, r); err != nil || r.Code/100 != 2 {

@@ -96,7 +96,7 @@ func parseProxyHeader(b []byte) (p Proxied, n int, err error) {
 		return bad("no signature")
 	}
 	n = 16 + int(binary.BigEndian.Uint16(b[14:]))
-	if n > proxyHeader || n > len(b) {
+	if n > len(b) {
 		return bad("too long")
 	}
 	body := b[16:n]

@@ -9,7 +9,7 @@ import (
 const watchAfter = time.Second
 
 // A watch looks at the peer while a handler takes long: it sends what waits in the
-// buffer, and reads ahead into the wire's own buffer to notice a peer that leaves. It
+// buffer (as every read of a server's wire does), and reads ahead into the wire's own buffer to notice a peer that leaves. It
 // owns the wire from the moment its timer fires until off returns.
 type watch struct {
 	w     *Wire
@@ -64,10 +64,6 @@ func (v *watch) run() {
 	v.w.SetReadTimeout(0)
 	v.mu.Unlock()
 	defer close(done)
-	if err := v.w.Flush(); err != nil {
-		v.gone(err)
-		return
-	}
 	for v.w.Buffered() < len(v.w.in)/2 {
 		if err := v.w.fill(); err != nil {
 			if !isInterrupt(err) {

@@ -249,13 +249,12 @@ func (w *Wire) readLine(max int, loose bool) ([]byte, error) {
 			}
 			return nil, err
 		}
-		seen = w.from + max0(had-1) // a CR at the end may have its LF now
+		seen = w.from + had
 	}
 }
 
-func max0(n int) int { return max(n, 0) }
-
-// lineEnd gives the index of the LF that ends the line, looking from seen on.
+// lineEnd gives the index of the LF that ends the line, looking from seen on; the CR
+// before it may have been seen already.
 func (w *Wire) lineEnd(seen int, loose bool) int {
 	for at := seen; ; {
 		i := bytes.IndexByte(w.in[at:w.to], '\n')

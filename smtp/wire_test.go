@@ -57,7 +57,7 @@ func modelLines(in string, max int) []string {
 func TestReadLineModel(t *testing.T) {
 	longest := 7
 	if testing.Short() {
-		longest = 5
+		longest = 6
 	}
 	sequences("\r\n\x00a", longest, func(s string) {
 		for _, in := range []string{s, s + "\r\nQUIT\r\n"} {

@@ -24,7 +24,7 @@ const (
 type conn struct {
 	net.Conn
 	clock  *Clock
-	ctx    context.Context //nolint:containedctx // a net.Conn has no other way to learn of the session's end
+	ctx    context.Context // a net.Conn has no other way to learn of the session's end
 	remote netip.AddrPort  // as the simulated world sees the client
 
 	mu    sync.Mutex

@@ -313,18 +313,23 @@ func (w *World) link(source netip.Addr, network string, to netip.AddrPort) (net.
 		if netip.AddrPortFrom(p.address, smtpPort) != to {
 			continue
 		}
-		if closed, _ := w.refusing(p, w.clock.Now()); closed {
+		if closed, _ := w.refusing(p, w.clock.Now()); closed || !w.begin(func() { w.serve(p, server, from) }) {
 			return nil, refused
 		}
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.ctx.Err() != nil {
-			return nil, refused
-		}
-		w.all.Go(func() { w.serve(p, server, from) })
 		return client, nil
 	}
 	return nil, refused
+}
+
+// begin runs a session in memory, unless the world is closed.
+func (w *World) begin(f func()) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ctx.Err() != nil {
+		return false
+	}
+	w.all.Go(f)
+	return true
 }
 
 // pipes is a listener for connections in memory.

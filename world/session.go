@@ -204,7 +204,7 @@ func (s *session) handshake(ctx context.Context, under net.Conn, _ *tls.Config) 
 				return nil, errCutThere
 			}
 		}
-		return nil, nil //nolint:nilnil // crypto/tls: go on with the same configuration
+		return nil, nil // crypto/tls: go on with the same configuration
 	}
 	secure, err := smtp.ServerHandshake(ctx, under, config)
 	if err != nil {

@@ -69,7 +69,7 @@ type World struct {
 	dns    netip.AddrPort
 	https  *http.Server
 
-	ctx    context.Context //nolint:containedctx // of all that runs; ended by Close
+	ctx    context.Context // of all that runs; ended by Close
 	cancel context.CancelCauseFunc
 	all    sync.WaitGroup
 

@@ -158,7 +158,7 @@ const (
 
 func (f *worldFlags) truthFile() (*os.File, error) {
 	if f.dir == "" {
-		return nil, nil //nolint:nilnil // nobody asked for it
+		return nil, nil // nobody asked for it
 	}
 	if err := os.MkdirAll(f.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the folder: %w", err)

@@ -128,7 +128,7 @@ func TestDelegationSigned(t *testing.T) {
 		t.Errorf("DS of the signed zone below: %v", m.Answer)
 	}
 	key, ok := askDO(t, d, "sub.example", "DNSKEY").Answer[0].(*dns.DNSKEY)
-	if !ok || key.ToDS(dns.SHA256).Digest != m.Answer[0].(*dns.DS).Digest { //nolint:errcheck,forcetypeassert // seen above
+	if !ok || key.ToDS(dns.SHA256).Digest != m.Answer[0].(*dns.DS).Digest {
 		t.Error("DS and DNSKEY do not fit")
 	}
 	m = askDO(t, d, "host.child.example", "A")
@@ -153,7 +153,7 @@ func TestBadSignatures(t *testing.T) {
 	if _, err := d.Sign("example", SignOptions{Expiration: time.Now().Add(-time.Minute)}); err != nil {
 		t.Fatal(err)
 	}
-	key := askDO(t, d, "example", "DNSKEY").Answer[0].(*dns.DNSKEY) //nolint:errcheck,forcetypeassert // the test fails anyway
+	key := askDO(t, d, "example", "DNSKEY").Answer[0].(*dns.DNSKEY)
 	m := askDO(t, d, "mx.example", "A")
 	sig, ok := m.Answer[1].(*dns.RRSIG)
 	if !ok || sig.Verify(key, m.Answer[:1]) == nil {

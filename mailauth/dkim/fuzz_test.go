@@ -23,7 +23,7 @@ func FuzzParseSignature(f *testing.F) {
 			}
 		}
 		if err != nil {
-			if e, ok := err.(*Error); !ok || e.Reason == "" || e.Reason.Result() == mailauth.Pass { //nolint:errorlint // it must be one, unwrapped
+			if e, ok := err.(*Error); !ok || e.Reason == "" || e.Reason.Result() == mailauth.Pass {
 				t.Fatalf("%q: error %#v", value, err)
 			}
 			return

@@ -45,7 +45,7 @@ func ReadMessage(r io.Reader) (Message, error) {
 			return Message{}, tooLong()
 		}
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return Message{Header: header, Body: br}, nil
 		case err != nil && !errors.Is(err, bufio.ErrBufferFull):
 			return Message{}, fmt.Errorf("read the header: %w", err)

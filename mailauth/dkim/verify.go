@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -340,7 +341,7 @@ func hashBody(ctx context.Context, r io.Reader, bodies []*body) error {
 			if _, werr := to.Write(piece[:n]); werr != nil {
 				return werr
 			}
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err == nil {

@@ -128,7 +128,7 @@ func TestWrite(t *testing.T) {
 			{Method: "spf", Result: "pass\r\nX: y"},
 			{Method: "dk im", Result: Pass},
 			{Method: "dkim", Result: Pass, Reason: "a\r\n\r\nb; dmarc=pass", Comment: "c\n)\r\nX: y",
-				Properties: []Property{{"header", "d", "x; spf=pass\rY: z"}, {"header", "d\r\nx", "y"}, {"", "spf", "pass"}}},
+				Properties: []Property{{"header", "d\r\nx", "y"}, {"", "spf", "pass"}, {"header", "d", "x; spf=pass\rY: z"}}},
 		}}, "\"x  Bcc: a@b.example \";\r\n dkim=pass (c \\) X: y) reason=\"a    b; dmarc=pass\"\r\n header.d=\"x; spf=pass Y: z\""},
 	} {
 		if got := c.r.String(); got != c.want {
@@ -210,6 +210,29 @@ func TestStrictReader(t *testing.T) {
 	}
 	if spf, ok := got[0].(*authres.SPFResult); !ok || spf.Value != authres.ResultSoftFail || spf.From != "bounce@example.com" {
 		t.Errorf("%+v", got[0])
+	}
+}
+
+// TestLines folds and unfolds.
+func TestLines(t *testing.T) {
+	for field, want := range map[string]string{
+		"a; dkim=fail reason=\"x\r\n y\"": "x y",
+		"a; dkim=fail reason=\"x\n\ty\"":  "x y",
+		"a; dkim=fail reason=\"x\r\ny\"":  "x  y",
+		"a; dkim=fail reason=\"x\r y\"":   "x y",
+		"a; dkim=fail reason=\"x\ny\"":    "x y",
+	} {
+		if r, err := Parse(field); err != nil || r.Methods[0].Reason != want {
+			t.Errorf("%q: %+v %v", field, r, err)
+		}
+	}
+	set := Results{Instance: 1, AuthServID: "mx.example.org", Methods: []MethodResult{{Method: ARC, Result: None}}}
+	if got := string(set.Append([]byte("X: y\r\n"))); got != "X: y\r\nARC-Authentication-Results: i=1; mx.example.org;\r\n arc=none\r\n" {
+		t.Errorf("%q", got)
+	}
+	if got := (Results{AuthServID: "a", Methods: []MethodResult{{Method: SPF, Result: Pass,
+		Properties: []Property{{"smtp", "mailfrom", "!a/b=c@example.org"}}}}}).String(); strings.Contains(got, `"`) {
+		t.Errorf("quoted without need: %s", got)
 	}
 }
 

@@ -329,15 +329,15 @@ func TestLeavingOnTheWire(t *testing.T) {
 	}
 }
 
-// certificate makes a certificate for a name, and what vouches for it.
-func certificate(t *testing.T, name string) (tls.Certificate, *x509.CertPool) {
+// certificate makes a certificate for names, and what vouches for it.
+func certificate(t *testing.T, names ...string) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
@@ -356,7 +356,7 @@ func certificate(t *testing.T, name string) (tls.Certificate, *x509.CertPool) {
 }
 
 func TestOverTLS(t *testing.T) {
-	cert, roots := certificate(t, "dns.example")
+	cert, roots := certificate(t, "dns.example", "xn--mnchen-3ya.example")
 	_, strangers := certificate(t, "dns.example")
 	var connections atomic.Int32
 	var once atomic.Bool // closes after each answer
@@ -382,17 +382,25 @@ func TestOverTLS(t *testing.T) {
 		}
 		return r, r.A(t.Context(), "a.example")
 	}
-	if _, a := try("other.example", roots); kind(a.Err) != dns.KindTLS {
+	r, a := try("other.example", roots)
+	if kind(a.Err) != dns.KindTLS {
 		t.Errorf("another name: %+v", a)
+	}
+	for _, name := range []string{"b.example", "c.example"} { // also while the server is left alone
+		if a := r.A(t.Context(), name); kind(a.Err) != dns.KindTLS {
+			t.Errorf("another name: %+v", a)
+		}
 	}
 	if _, a := try("dns.example", strangers); kind(a.Err) != dns.KindTLS {
 		t.Errorf("nobody vouches: %+v", a)
 	}
-	if _, a := try("DNS.example.", roots); a.Status != dns.Found {
-		t.Errorf("the name in capitals: %+v", a)
+	for _, name := range []string{"DNS.example.", "münchen.example"} {
+		if _, a := try(name, roots); a.Status != dns.Found {
+			t.Errorf("%s: %+v", name, a)
+		}
 	}
 	connections.Store(0)
-	r, a := try("dns.example", roots)
+	r, a = try("dns.example", roots)
 	if a.Status != dns.Found || a.Security != dns.Unavailable {
 		t.Errorf("got %+v", a)
 	}

@@ -2,6 +2,7 @@ package dns_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -188,6 +189,86 @@ func TestImpatientCallers(t *testing.T) {
 		}
 		between(t, "answer", time.Since(start), 0, 0)
 	})
+}
+
+// Callers who leave at once say nothing about a server.
+func TestHastyCallers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &outside{data: map[dns.Server]*zone.Data{}, dead: map[dns.Server]error{first: io.EOF}}
+		r := over(t, nil, dns.Options{Exchange: o})
+		for i := range 10 {
+			ctx, leave := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			r.A(ctx, fmt.Sprintf("%d.example.com", i))
+			leave()
+			synctest.Wait()
+		}
+		start := time.Now()
+		if a := r.A(t.Context(), "a.example.com"); kind(a.Err) != dns.KindTimeout {
+			t.Errorf("got %v", a.Err)
+		}
+		between(t, "answer", time.Since(start), 9*time.Second, 9*time.Second)
+	})
+}
+
+// While one looks whether a server that was silent is alive, the others ask it.
+func TestOthersAskWhileOneLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		data := parse(t, small+"$ANSWER *.slow drop times=2\n$ANSWER . NS delay=900ms refused\n")
+		r := over(t, data, dns.Options{Timeout: time.Second, Attempts: 2})
+		r.A(t.Context(), "a.slow.example.com")
+		start, slow := time.Now(), 0
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		for i := range 20 {
+			all.Go(func() {
+				if a := r.A(t.Context(), fmt.Sprintf("%d.example.com", i)); a.Status != dns.Absent {
+					t.Errorf("got %+v", a)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if time.Since(start) > 0 {
+					slow++
+				}
+			})
+		}
+		all.Wait()
+		if slow != 1 {
+			t.Errorf("%d of 20 waited, want 1", slow)
+		}
+	})
+}
+
+// Each server gets its turn in the first question.
+func TestManyServers(t *testing.T) {
+	o := &outside{data: map[dns.Server]*zone.Data{}}
+	var servers []dns.Server
+	for i := range byte(6) {
+		s := dns.Server{Address: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, i}), 53)}
+		servers = append(servers, s)
+		o.data[s] = parse(t, small+"$ANSWER * refused\n")
+	}
+	o.data[servers[5]] = parse(t, small)
+	r := over(t, nil, dns.Options{Servers: servers, Exchange: o})
+	if a := r.A(t.Context(), "a.example.com"); a.Status != dns.Found || a.Server != "192.0.2.5:53" {
+		t.Errorf("got %+v", a)
+	}
+}
+
+// Limits that standards set are kept whatever the options say.
+func TestLimitsOfOptions(t *testing.T) {
+	for set, want := range map[uint16]uint16{0: 1232, 100: 512, 4000: 4000, 65535: 4095} {
+		data := parse(t, small+"$ANSWER a servfail\n")
+		r := over(t, nil, dns.Options{FailureTTL: time.Hour, UDPSize: set, Exchange: dns.ExchangeFunc(
+			func(ctx context.Context, _ dns.Server, network string, q []byte) ([]byte, error) {
+				if opt := q[len(q)-11:]; opt[2] != 41 || binary.BigEndian.Uint16(opt[3:]) != want {
+					t.Errorf("UDPSize %d: the query ends with %x", set, opt)
+				}
+				return data.Respond(ctx, network, q)
+			})})
+		if a := r.A(t.Context(), "a.example.com"); a.TTL != 5*time.Minute {
+			t.Errorf("got %+v", a)
+		}
+	}
 }
 
 // When a server has been dead for its time, one looks; the others do not wait.

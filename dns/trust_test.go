@@ -297,6 +297,26 @@ func TestUnclearRetest(t *testing.T) {
 	}
 }
 
+// A server that could not show that it validates when it was first asked is
+// believed soon after it can.
+func TestLateStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		data := parse(t, validating+"$ANSWER signed SOA servfail\n")
+		r := over(t, data, trusting(local))
+		a := r.A(t.Context(), "signed.example")
+		if a.Status != dns.Found || a.Security != dns.Unavailable || a.TTL != time.Minute {
+			t.Errorf("got %+v", a)
+		}
+		if err := data.Behave("signed.example. SOA", "ad"); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		if a := r.A(t.Context(), "signed.example"); a.Security != dns.Secure || a.TTL != 300*time.Second {
+			t.Errorf("after a minute: %+v", a)
+		}
+	})
+}
+
 // The test is made once for all who wait, and again from time to time; what was
 // called secure is forgotten where the server fails it.
 func TestRetest(t *testing.T) {

@@ -376,4 +376,3 @@ func (r *repeated) ReadAt(p []byte, at int64) (int, error) {
 	}
 	return n, nil
 }
-

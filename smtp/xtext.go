@@ -34,9 +34,11 @@ func decodeXtext(s string) (string, bool) {
 	return b.String(), isText(b.String())
 }
 
+// appendXtext encodes quotes and backslashes too, which it need not: Exim looks for the end of the
+// address from the end of the command and takes a quote in a parameter for a local part's.
 func appendXtext(b []byte, s string) []byte {
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; c <= ' ' || c == '+' || c == '=' || c == 0x7f {
+		if c := s[i]; c <= ' ' || c == '+' || c == '=' || c == '"' || c == '\\' || c == 0x7f {
 			b = append(b, '+', upperHex[c>>4], upperHex[c&15])
 		} else {
 			b = append(b, c)

@@ -185,7 +185,7 @@ func BenchmarkDataReader(b *testing.B) {
 	for b.Loop() {
 		from := worked()
 		*c = tape{in: in}
-		r := &contentReader{source: newDataReader(w, limits), before: func() {}, after: func() {}}
+		r := &contentReader{source: newDataReader(w, limits)}
 		if n, err := io.Copy(io.Discard, r); err != nil || n < 16<<20 {
 			b.Fatal(n, err)
 		}

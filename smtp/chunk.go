@@ -33,6 +33,8 @@ type chunkReader struct {
 	checker
 	binary  bool
 	left    int64 // of the chunk under way
+	began   int64 // size at its begin
+	told    bool  // the transcript has it
 	last    bool
 	cr      bool // the last octet was a CR
 	waste   int64
@@ -51,11 +53,18 @@ func newChunkReader(w *Wire, limits contentLimits, binary bool, size int64, last
 
 // begin takes the next chunk up. One that is too big is refused before it is read.
 func (c *chunkReader) begin(size int64, last bool) {
-	c.left, c.last = size, last
+	c.left, c.last, c.began, c.told = size, last, c.size, false
 	if c.limits.size > 0 && size > c.limits.size-c.size {
 		c.refuse(ErrTooBig)
 	}
-	c.w.transcript.Content(c.w.us.Other(), size)
+}
+
+// tell puts what came of the chunk into the transcript.
+func (c *chunkReader) tell() {
+	if !c.told {
+		c.told = true
+		c.w.transcript.Content(c.w.us.Other(), c.size-c.began)
+	}
 }
 
 func (c *chunkReader) faulty() error { return c.fault }
@@ -64,6 +73,9 @@ func (c *chunkReader) unwanted() { c.refused = true }
 
 func (c *chunkReader) next() ([]byte, error) {
 	for c.ended == nil {
+		if c.left == 0 {
+			c.tell()
+		}
 		switch {
 		case c.left == 0 && c.last:
 			if c.cr && !c.binary {
@@ -92,6 +104,7 @@ func (c *chunkReader) next() ([]byte, error) {
 			return c.take(), nil
 		}
 	}
+	c.tell()
 	return nil, c.ended
 }
 

@@ -101,8 +101,23 @@ type contentReader struct {
 	source pieces
 	rest   []byte
 	err    error
-	before func() // around each read, see session.unwatch
-	after  func()
+	watch  *watch // of the peer, while the handler is busy with what it has; may be nil
+}
+
+// busy takes the wire from the watch, idle gives it back.
+func (r *contentReader) busy() {
+	if r.watch != nil {
+		r.watch.off()
+	}
+}
+
+func (r *contentReader) idle() {
+	if r.watch != nil {
+		if len(r.rest) == 0 {
+			r.watch.w.compact()
+		}
+		r.watch.on()
+	}
 }
 
 // Read gives content. io.EOF comes only after the peer said that this is the end and if
@@ -111,8 +126,8 @@ func (r *contentReader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	r.before()
-	defer r.after()
+	r.busy()
+	defer r.idle()
 	if len(r.rest) == 0 {
 		if err := r.advance(); err != nil {
 			return 0, err
@@ -127,9 +142,9 @@ func (r *contentReader) Read(p []byte) (int, error) {
 func (r *contentReader) WriteTo(to io.Writer) (written int64, err error) {
 	for {
 		if len(r.rest) == 0 {
-			r.before()
+			r.busy()
 			err := r.advance()
-			r.after()
+			r.idle()
 			if err != nil {
 				if errors.Is(err, io.EOF) {
 					err = nil

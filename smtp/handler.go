@@ -122,8 +122,8 @@ type ServerTimeouts struct {
 	TLS     time.Duration // for a handshake: 1 minute
 	Command time.Duration // for a whole command line: 5 minutes, RFC 5321 section 4.5.3.2.7
 	Block   time.Duration // without a byte of content: 5 minutes
-	Content time.Duration // for a message whose size is within what Rate moves in that time: 10 minutes
-	Rate    int           // bytes a second that a larger one must bring on average: 1024
+	Content time.Duration // of waiting for the content of one message: 10 minutes, and more for a large one:
+	Rate    int           // a second for every so many octets that came: 1024
 	Write   time.Duration // for a peer to take our replies: 5 minutes
 }
 

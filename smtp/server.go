@@ -57,6 +57,7 @@ func Serve(ctx context.Context, conn net.Conn, o *ServerOptions, h Handler) erro
 	c.watch = newWatch(c.w, func(err error) { cancel(fmt.Errorf("the client left: %w", err)) })
 	defer func() { _ = c.w.Close() }() // a second one, but for a handler that panics
 	release := c.w.Bind(ctx)
+	defer release()
 	err := c.run()
 	release()
 	err = c.finish(ctx, err)
@@ -193,6 +194,7 @@ func (c *conversation) host() string {
 // ask has the handler decide; a zero code means ordinary, with the handler's lines if it
 // gives any.
 func (c *conversation) ask(call func(context.Context) mail.Reply, ordinary mail.Reply) (mail.Reply, error) {
+	c.w.compact()
 	c.watch.on()
 	r := call(c.ctx)
 	c.watch.off()
@@ -378,13 +380,14 @@ const tlsHandshake = 0x16
 // foreign tells a line of HTTP, and a header field: that is content that came where
 // commands are read.
 func foreign(line []byte) bool {
-	word, _, _ := strings.Cut(string(line[:min(len(line), 80)]), " ")
+	text := string(line[:min(len(line), 80)])
+	word, _, _ := strings.Cut(text, " ")
 	switch strings.ToUpper(word) {
 	case "GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "PATCH", "TRACE":
 		return true
 	}
-	name, ok := strings.CutSuffix(word, ":")
-	return ok && isKeyword(name)
+	name, value, ok := strings.Cut(text, ":")
+	return ok && isKeyword(name) && (value == "" || isBlank(rune(value[0])))
 }
 
 // without reports whether an extension is not offered.

@@ -98,7 +98,7 @@ func readData(in string, cuts []int, size int) (content, rest string, err, drain
 	c := &tape{in: []byte(in), cuts: cuts}
 	w := &Wire{conn: c, us: FromServer, in: make([]byte, size)}
 	source := newDataReader(w, contentLimits{drain: 1 << 20, times: ServerTimeouts{}.orDefault()})
-	r := &contentReader{source: source, before: func() {}, after: func() {}}
+	r := &contentReader{source: source}
 	b, err := io.ReadAll(r)
 	drained = r.drain()
 	return string(b), string(w.in[w.from:w.to]) + string(c.in[c.at:]), err, drained

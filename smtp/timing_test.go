@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -524,4 +525,68 @@ func TestEndlessCommand(t *testing.T) {
 	if err != nil || !strings.HasSuffix(out, "500 5.5.6 line too long\r\n250 2.0.0 OK\r\n221 2.0.0 localhost closing\r\n") {
 		t.Errorf("ended with %v: %q", err, out)
 	}
+}
+
+// A handler that takes its time between two reads gets what was sent, also where the
+// peer is watched meanwhile.
+func TestSlowReader(t *testing.T) {
+	for _, direct := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var want strings.Builder
+			for i := range 2000 {
+				fmt.Fprintf(&want, "line %d of a message that is longer than the buffer of the wire\r\n", i)
+			}
+			k := &dawdler{direct: direct}
+			p := begin(t.Context(), t, &ServerOptions{}, k)
+			p.talk(inData...)
+			go func() {
+				text := want.String() + ".\r\n"
+				for len(text) > 0 {
+					n := min(len(text), 777)
+					io.WriteString(p.conn, text[:n])
+					text = text[n:]
+					<-time.After(700 * time.Millisecond)
+				}
+			}()
+			got := ""
+			for range 3600 {
+				if after(time.Second); got == "" {
+					got = p.take()
+				}
+			}
+			if got = strings.TrimSuffix(got, "421 4.4.2 timeout, closing\r\n"); got != "250 2.0.0 OK\r\n" || k.got.String() != want.String() {
+				t.Errorf("direct %t: %q, %d of %d octets, differing", direct, got, k.got.Len(), want.Len())
+			}
+			p.end()
+		})
+	}
+}
+
+// dawdler reads a little and waits, by Read or by WriteTo.
+type dawdler struct {
+	Ordinary
+	direct bool
+	got    strings.Builder
+	n      int
+}
+
+func (k *dawdler) Write(p []byte) (int, error) {
+	k.n++
+	half := len(p) / 2
+	k.got.Write(p[:half])
+	if k.n%20 == 0 {
+		<-time.After(1500 * time.Millisecond)
+	}
+	k.got.Write(p[half:])
+	return len(p), nil
+}
+
+func (k *dawdler) Message(_ context.Context, _ *Session, content io.Reader) []mail.Reply {
+	if !k.direct {
+		content = struct{ io.Reader }{content} // without WriteTo
+	}
+	if _, err := io.CopyBuffer(k, content, make([]byte, 100)); err != nil {
+		k.got.WriteString(err.Error())
+	}
+	return nil
 }

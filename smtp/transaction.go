@@ -240,8 +240,8 @@ func (c *conversation) nextChunk(got int64) (size int64, last bool, err error) {
 
 // message gives content to the handler, and the client its replies.
 func (c *conversation) message(source pieces) error {
-	content := &contentReader{source: source, before: c.watch.off, after: c.watch.on}
-	c.watch.on()
+	content := &contentReader{source: source, watch: c.watch}
+	content.idle()
 	replies := c.h.Message(c.ctx, c.s, content)
 	c.watch.off()
 	if err := c.w.gone(); errors.Is(err, ErrCut) {

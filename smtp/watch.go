@@ -9,7 +9,7 @@ import (
 const watchAfter = time.Second
 
 // A watch looks at the peer while a handler takes long: it sends what waits in the
-// buffer (as every read of a server's wire does), and reads ahead into the wire's own buffer to notice a peer that leaves. It
+// buffer, and reads ahead into the wire's own buffer to notice a peer that leaves. It
 // owns the wire from the moment its timer fires until off returns.
 type watch struct {
 	w     *Wire
@@ -64,12 +64,14 @@ func (v *watch) run() {
 	v.w.SetReadTimeout(0)
 	v.mu.Unlock()
 	defer close(done)
-	for v.w.Buffered() < len(v.w.in)/2 {
-		if err := v.w.fill(); err != nil {
-			if !isInterrupt(err) {
-				v.gone(err)
-			}
-			return
+	if v.w.Flush() != nil {
+		return // the session will see
+	}
+	// A handler may be looking at a piece of content in the buffer: nothing in it is
+	// moved. Where there is no room the peer is not watched.
+	for v.w.inErr == nil && v.w.to < len(v.w.in) {
+		if err := v.w.readMore(); err != nil && !isInterrupt(err) {
+			v.gone(err)
 		}
 	}
 }

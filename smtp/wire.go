@@ -106,11 +106,11 @@ func (w *Wire) Bind(ctx context.Context) (release func()) {
 		defer close(done)
 		w.end(context.Cause(ctx))
 	})
-	return func() {
+	return sync.OnceFunc(func() {
 		if !stop() {
 			<-done
 		}
-	}
+	})
 }
 
 // end makes all reads and writes fail with err.
@@ -171,12 +171,24 @@ func (w *Wire) fill() error {
 			return err
 		}
 	}
-	if w.from == w.to {
-		w.from, w.to = 0, 0
-	} else if w.to == len(w.in) {
+	w.compact()
+	if w.to == len(w.in) {
 		w.to = copy(w.in, w.in[w.from:w.to])
 		w.from = 0
 	}
+	return w.readMore()
+}
+
+// compact makes all of the buffer free where nothing is in it.
+func (w *Wire) compact() {
+	if w.from == w.to {
+		w.from, w.to = 0, 0
+	}
+}
+
+// readMore reads once from the connection, behind what is in the buffer, which stays
+// where it is; there must be room.
+func (w *Wire) readMore() error {
 	for tries := 0; ; tries++ {
 		n, err := w.conn.Read(w.in[w.to:])
 		w.to += n
@@ -540,7 +552,7 @@ func (w *Wire) revive() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !errors.Is(w.ended, ErrCut) {
-		w.ended = nil
+		w.ended, w.inErr = nil, nil
 	}
 }
 

@@ -2,6 +2,7 @@ package dmarc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -25,7 +26,7 @@ type Step struct {
 	Status   dns.Status   `json:"-"`                  // of the answer
 	Said     string       `json:"status"`             // the same as a word
 	Record   *Record      `json:"record,omitempty"`   // the only record there
-	Security dns.Security `json:"-"`                  //
+	Security dns.Security `json:"-"`                  // what DNSSEC proves of the answer
 	Err      error        `json:"-"`                  // why DNS did not say
 	Findings []Finding    `json:"findings,omitempty"` // several records, text that is none
 }
@@ -71,7 +72,7 @@ type Discovery struct {
 }
 
 // ErrDomain is what is said of a name that cannot be an author's domain.
-var ErrDomain = fmt.Errorf("find DMARC policy: not a domain name")
+var ErrDomain = errors.New("find DMARC policy: not a domain name")
 
 // Discover finds the policy of a domain and its organisational domain by the DNS
 // Tree Walk (RFC 9989 sections 4.10, 4.10.1 and 4.10.2). Where Failed is set and

@@ -69,6 +69,8 @@ func (f *table) TXT(_ context.Context, name string) dns.Answer[string] {
 	case !ok:
 	case len(texts) == 0 || texts[0] == "-":
 		a.Status = dns.Empty
+	case texts[0] == "!bogus":
+		a.Status, a.Err = dns.Bogus, errors.New("signatures do not fit")
 	case texts[0] == "!":
 		a.Status, a.Err = dns.Failed, errors.New("SERVFAIL")
 	default:
@@ -93,7 +95,7 @@ func FuzzEvaluate(f *testing.F) {
 	f.Add([]byte{9, 9, 9, 9}, "a.b.c.d.e.f.g.h.i.j.example.com", "x.example.com", "a.b.c.d.e.f.g.h.i.j.example.com", uint8(7))
 	f.Add([]byte{1, 11, 12}, "giant.bank.example", "mail.giant.bank.example", "mail.mega.bank.example", uint8(255))
 	choices := [][]string{
-		nil, {"-"}, {"!"}, {"v=DMARC1; p=reject"}, {"v=DMARC1; p=none; sp=reject; np=quarantine"},
+		nil, {"-"}, {"!"}, {"!bogus"}, {"v=DMARC1; p=reject"}, {"v=DMARC1; p=none; sp=reject; np=quarantine"},
 		{"v=DMARC1; p=reject; psd=y"}, {"v=DMARC1; p=quarantine; psd=n; t=y"}, {"v=DMARC1; p=x"},
 		{"v=DMARC1; p=x; rua=mailto:a@example.com"}, {"v=DMARC1; p=none", "v=DMARC1; p=reject"},
 		{"v=spf1 -all"}, {"v=DMARC1; p=reject; adkim=s; aspf=s"}, {"v=DMARC1; pct=0; p=reject; np=none"},
@@ -170,6 +172,21 @@ func TestBounds(t *testing.T) {
 		t.Errorf("%s, %d questions", v.Result, r.asked)
 	}
 	checkVerdict(t, v)
+}
+
+// TestBogus: what a validating resolver refuses is not known, and no absence.
+func TestBogus(t *testing.T) {
+	for _, name := range []string{"_dmarc.www.example.com", "_dmarc.example.com", "_dmarc.com"} {
+		r := &table{texts: map[string][]string{name: {"!bogus"}}}
+		for _, rules := range []Rules{RFC9989, RFC7489} {
+			v := Evaluate(t.Context(), r, Input{From: []string{"www.example.com"}, Rules: rules})
+			checkVerdict(t, v)
+			if want := rules == RFC9989 || name != "_dmarc.com"; (v.Result == mailauth.TempError) != want ||
+				want && (v.Findings[0].Key != FindDNS || !strings.HasPrefix(v.Findings[0].Value, "bogus")) {
+				t.Errorf("%s, %s: %s %+v", name, rules, v.Result, v.Findings)
+			}
+		}
+	}
 }
 
 func BenchmarkEvaluate(b *testing.B) {

@@ -19,10 +19,11 @@ const (
 // verified at all: too long, too many fields, no field where one must be.
 var ErrHeader = errors.New("not a header of a mail")
 
-// Message is one mail, its header in memory and its body as a reader.
+// Message is one mail, its header in memory and its body as a reader. Signing and verifying
+// read the body to its end, so a Message serves once.
 type Message struct {
 	Header []byte    // every byte up to the empty line; that line may be there too
-	Body   io.Reader // every byte behind the empty line; nil is an empty body. It is read to its end, once
+	Body   io.Reader // every byte behind the empty line; nil is an empty body
 }
 
 // NewMessage divides a mail that is in memory.

@@ -23,7 +23,7 @@ const (
 	FromUnsigned     Reason = "from-unsigned"    // h= lacks From
 	Future           Reason = "future"           // t= is ahead of the clock
 	KeyUnavailable   Reason = "key-unavailable"  // DNS failed; later it may work
-	KeyAbsent        Reason = "key-absent"       // no TXT record at the selector, or none that is a key
+	KeyAbsent        Reason = "key-absent"       // no TXT record at the selector
 	KeySeveral       Reason = "key-several"      // several key records: undefined (RFC 6376 section 3.6.2.2)
 	KeyVersion       Reason = "key-version"      // v= is not DKIM1, or not first
 	KeySyntax        Reason = "key-syntax"       // of the record, or of the key in it

@@ -163,7 +163,7 @@ func checkKey(k Key) (Key, error) {
 	domain, okDomain := domainName(k.Domain)
 	selector, okSelector := domainName(k.Selector)
 	switch {
-	case !okDomain:
+	case !okDomain || !strings.Contains(domain, "."):
 		return k, errors.New("the domain is not a domain name")
 	case !okSelector:
 		return k, errors.New("the selector is not a label, or labels with dots between them")

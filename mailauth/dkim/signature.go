@@ -133,6 +133,7 @@ func (r *reading) tag(t Tag, k kind) {
 		r.canon(t.Value)
 	case "d":
 		r.Domain, ok = domainName(t.Value)
+		ok = ok && strings.Contains(r.Domain, ".") // a TLD signs for nobody (the ABNF of d=)
 	case "s":
 		r.Selector, ok = domainName(t.Value)
 	case "h":

@@ -410,7 +410,7 @@ func (e *examination) headerHash(c *check) [sha256.Size]byte {
 		hashes[i] = nameHash(name)
 		if f := p.take(name, hashes[i]); f != nil {
 			e.buffer = appendField(e.buffer, c.HeaderCanon, f.raw)
-		} else if !containsFold(c.Oversigned, name) {
+		} else if name != "" && !containsFold(c.Oversigned, name) {
 			if c.Oversigned == nil {
 				c.Oversigned = make([]string, 0, min(16, len(c.Headers)-i))
 			}

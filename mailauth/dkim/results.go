@@ -1,0 +1,43 @@
+package dkim
+
+import (
+	"encoding/base64"
+	"strconv"
+
+	"github.com/postroad/postroad/mailauth"
+)
+
+// MethodResult gives a verification as it stands in an Authentication-Results field (RFC
+// 8601 section 2.7.1), with the beginning of the signature that tells it from others of the
+// same domain (RFC 6008).
+func (v *Verification) MethodResult() mailauth.MethodResult {
+	m := mailauth.MethodResult{Method: mailauth.DKIM, Result: v.Result, Reason: string(v.Reason)}
+	if v.Bits > 0 {
+		m.Comment = strconv.Itoa(v.Bits) + "-bit key"
+	}
+	if v.Testing {
+		m.Comment += ", testing"
+	}
+	begin := base64.StdEncoding.EncodeToString(v.Bytes)
+	for _, p := range [...]struct{ name, value string }{
+		{"d", v.Domain}, {"i", v.Identity}, {"s", v.Selector}, {"a", v.Algorithm}, {"b", begin[:min(8, len(begin))]},
+	} {
+		if p.value != "" {
+			m.Properties = append(m.Properties, mailauth.Property{Type: "header", Name: p.name, Value: p.value})
+		}
+	}
+	return m
+}
+
+// MethodResult gives a chain as it stands in an Authentication-Results field (RFC 8617
+// sections 4.4 and 5.2).
+func (c *Chain) MethodResult() mailauth.MethodResult {
+	m := mailauth.MethodResult{Method: mailauth.ARC, Result: c.Result, Reason: string(c.Reason)}
+	if n := len(c.Sets); n > 0 {
+		m.Comment = "i=" + strconv.Itoa(n)
+	}
+	if c.Result == mailauth.Pass {
+		m.Properties = []mailauth.Property{{Type: "header", Name: "oldest-pass", Value: strconv.Itoa(c.OldestPass)}}
+	}
+	return m
+}

@@ -26,13 +26,13 @@ var order = [][]string{
 	{"event", "message", "smtp", "dns", "dns/zone"},
 	{"provider", "mailauth"},
 	{"mailauth/spf", "mailauth/dkim", "mailauth/dmarc", "mailauth/tlspolicy"},
-	{"diagnose"},
+	{"diagnose", "world"},
 	{"diagnose/header"},
 	{"diagnose/bounce"},
 	{"ingest/maillog", "ingest/trace", "ingest/esp", "ingest/queue", "ingest/source", "watch/detect"},
 	{"explain"},
 	{"dossier"},
-	{"analyze", "world"},
+	{"analyze"},
 	{"cmd/postroad"},
 }
 

@@ -480,6 +480,46 @@ func TestOneFetchForAll(t *testing.T) {
 	})
 }
 
+// TestGivenUpFetch: nobody joins a fetch that was given up, and its late end does
+// not disturb the one that came after it.
+func TestGivenUpFetch(t *testing.T) {
+	certificates()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutside(t)
+		answer := o.respond
+		o.respond = func(conn net.Conn, n int) {
+			pass(20 * time.Second)
+			answer(conn, n)
+		}
+		dials := 0
+		c := o.cache(t, func(options *STSOptions) {
+			dial := options.Dial
+			options.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+				if dials++; dials == 1 { // hears of the end of ctx late
+					pass(10 * time.Second)
+				}
+				return dial(ctx, network, address)
+			}
+		})
+		defer c.Close()
+		hasty, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		want(t, c.Get(hasty, "example.com"), "unknown - - live=false given-up")
+		var wg sync.WaitGroup
+		for _, after := range []time.Duration{time.Second, 12 * time.Second} {
+			wg.Go(func() {
+				pass(after)
+				want(t, c.Get(t.Context(), "example.com"), "published enforce 1 live=true -")
+			})
+		}
+		wg.Wait()
+		if dials != 2 {
+			t.Errorf("%d dials, want 2", dials)
+		}
+		o.wg.Wait()
+	})
+}
+
 // TestCloseEndsFetches: nothing hangs on a policy host after Close.
 func TestCloseEndsFetches(t *testing.T) {
 	certificates()

@@ -16,7 +16,7 @@ type STSOptions struct {
 	MaxBytes    int // memory for them, about; 64 MiB
 	Fetches     int // fetches at once, others wait; 32
 
-	Pause    time.Duration // after a failing fetch nobody asks again for it; 5 min, twice that after each further, up to 1 h
+	Pause    time.Duration // after a failing fetch nobody asks again for it; 5 min, doubled each time up to 1 h
 	Interval time.Duration // no domain is fetched from more often, whatever its record says; 1 min
 	Refresh  time.Duration // a policy of this age is fetched again by Run; 24 h
 

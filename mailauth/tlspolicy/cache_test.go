@@ -434,16 +434,20 @@ func TestConformanceRFC8461Time(t *testing.T) {
 		}},
 	}
 	certificates()
+	passed := 0
 	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
+		done := t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				o := newOutside(t)
 				c.run(t, o)
 				o.wg.Wait()
 			})
 		})
+		if done {
+			passed++
+		}
 	}
-	t.Logf("%d cases", len(cases))
+	conformance(t, "RFC 8461 MTA-STS, over time", len(cases), passed, nil)
 }
 
 // TestOneFetchForAll asks from many sides at once: one fetch serves them, also

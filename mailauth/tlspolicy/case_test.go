@@ -3,6 +3,7 @@ package tlspolicy
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,8 +99,10 @@ func (c rfcCase) has(line string) bool { return slices.Contains(c.in, line) }
 func runCases(t *testing.T, file string, atLeast int, kinds map[string]func(*testing.T, rfcCase) []string) {
 	cases := readCases(t, file)
 	sections := map[string]bool{}
+	suite := strings.Replace(strings.ToUpper(strings.TrimSuffix(filepath.Base(file), ".txt")), "RFC", "RFC ", 1)
+	passed := 0
 	for _, c := range cases {
-		t.Run(c.section+" "+c.name, func(t *testing.T) {
+		done := t.Run(c.section+" "+c.name, func(t *testing.T) {
 			do := kinds[c.kind]
 			if do == nil {
 				t.Fatalf("no kind %q", c.kind)
@@ -115,12 +118,29 @@ func runCases(t *testing.T, file string, atLeast int, kinds map[string]func(*tes
 				t.Errorf("\n got %s\nwant %s", strings.Join(got, "\n     "), strings.Join(c.want, "\n     "))
 			}
 		})
+		if done {
+			passed++
+		}
 		sections[c.section] = true
 	}
 	if len(cases) < atLeast {
 		t.Errorf("%s: %d cases; there were %d and more", file, len(cases), atLeast)
 	}
 	t.Logf("%d cases from %d sections", len(cases), len(sections))
+	conformance(t, suite+suiteNames[suite], len(cases), passed, nil)
+}
+
+var suiteNames = map[string]string{
+	"RFC 8461": " MTA-STS", "RFC 7672": " DANE", "RFC 8460": " TLS-RPT record", "RFC 8689": " REQUIRETLS",
+}
+
+// conformance prints what etc/conformance makes a table of.
+func conformance(t *testing.T, suite string, cases, passed int, exceptions []string) {
+	named := strings.Join(exceptions, "; ")
+	if named == "" {
+		named = "none"
+	}
+	t.Logf("CONFORMANCE suite=%s cases=%d passed=%d exceptions=%s", suite, cases, passed, named)
 }
 
 // told gives a failure as the files have it.

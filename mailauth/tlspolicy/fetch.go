@@ -68,7 +68,8 @@ func FetchSTSPolicy(ctx context.Context, domain string, o FetchOptions) (STSPoli
 	}
 	policy, err := ParseSTSPolicy(body)
 	if err != nil {
-		return STSPolicy{}, &Failure{Result: STSPolicyInvalid, Code: "policy-syntax", Reason: "the policy is not valid", Err: err}
+		return STSPolicy{}, &Failure{Result: STSPolicyInvalid, Code: "policy-syntax",
+			Reason: "the policy is not valid", Err: err}
 	}
 	return policy, nil
 }

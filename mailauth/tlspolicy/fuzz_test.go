@@ -227,7 +227,8 @@ func FuzzRestore(f *testing.F) {
 		if err := c.Snapshot(&first); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := again.Restore(bytes.NewReader(first.Bytes())); n != c.Len() && n != strings.Count(first.String(), "\n")-1 || err != nil {
+		n, err := again.Restore(bytes.NewReader(first.Bytes()))
+		if n != c.Len() && n != strings.Count(first.String(), "\n")-1 || err != nil {
 			t.Errorf("%d of %d taken again: %v", n, c.Len(), err)
 		}
 		again.Snapshot(&second)

@@ -79,9 +79,11 @@ func handshakeFailure(r Requirement, h Handshake) *Failure {
 	var ours *Failure
 	switch {
 	case h.Refused != nil:
-		return &Failure{Result: StartTLSNotSupported, Code: "starttls-refused", Reason: r.Host + " refuses STARTTLS", Err: h.Refused}
+		return &Failure{Result: StartTLSNotSupported, Code: "starttls-refused",
+			Reason: r.Host + " refuses STARTTLS", Err: h.Refused}
 	case !h.Offered:
-		return &Failure{Result: StartTLSNotSupported, Code: "starttls-not-offered", Reason: r.Host + " does not offer STARTTLS"}
+		return &Failure{Result: StartTLSNotSupported, Code: "starttls-not-offered",
+			Reason: r.Host + " does not offer STARTTLS"}
 	case h.Err == nil && h.State == nil:
 		return &Failure{Result: ValidationFailure, Code: "no-handshake", Reason: "there was no handshake"}
 	case h.Err == nil:
@@ -89,7 +91,8 @@ func handshakeFailure(r Requirement, h Handshake) *Failure {
 	case errors.As(h.Err, &ours):
 		return ours
 	}
-	return &Failure{Result: ValidationFailure, Code: "handshake", Reason: "the TLS handshake with " + r.Host + " failed", Err: h.Err}
+	return &Failure{Result: ValidationFailure, Code: "handshake",
+		Reason: "the TLS handshake with " + r.Host + " failed", Err: h.Err}
 }
 
 // prove checks the certificates of a session.

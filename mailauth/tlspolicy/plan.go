@@ -178,7 +178,8 @@ func (r Requirement) demand(rule Rule) Requirement {
 	case rule.Demand == DemandTLS && r.Level < LevelEncrypted:
 		r.Level, r.Reason = LevelEncrypted, "TLS is demanded"
 	case rule.Demand >= DemandVerified && r.Level < LevelPKIX:
-		r.Level, r.Reason, r.Names, r.Testing, r.Failure = LevelPKIX, "a verified host is demanded", []string{r.Host}, false, nil
+		r.Level, r.Reason, r.Names = LevelPKIX, "a verified host is demanded", []string{r.Host}
+		r.Testing, r.Failure = false, nil
 		if rule.RequireTLS {
 			r.Reason = "the message demands TLS (REQUIRETLS)"
 		}
@@ -202,7 +203,8 @@ func (r *Requirement) apply(d DANE, sts STS, domain string) {
 	if d.State == DANEUsable || d.State == DANEUnusable || d.State == DANEFailed {
 		a := Applied{Type: "tlsa", Domain: domain}
 		for _, t := range d.Records {
-			a.Text = append(a.Text, fmt.Sprintf("%d %d %d %s", t.Usage, t.Selector, t.MatchingType, hex.EncodeToString(t.Data)))
+			data := hex.EncodeToString(t.Data)
+			a.Text = append(a.Text, fmt.Sprintf("%d %d %d %s", t.Usage, t.Selector, t.MatchingType, data))
 		}
 		r.Applied = append(r.Applied, a)
 	}

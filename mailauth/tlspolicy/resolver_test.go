@@ -103,7 +103,8 @@ func TestWithResolver(t *testing.T) {
 	if state != tlspolicy.Published || len(report.Mail) != 1 || report.Mail[0] != "tls@sts.example" {
 		t.Error(report, state, err)
 	}
-	if _, state, err := tlspolicy.LookupReport(t.Context(), r, "dane.example"); state != tlspolicy.NotPublished || err != nil {
+	_, state, err = tlspolicy.LookupReport(t.Context(), r, "dane.example")
+	if state != tlspolicy.NotPublished || err != nil {
 		t.Error(state, err)
 	}
 	_, err = tlspolicy.FetchSTSPolicy(t.Context(), "nowhere.example", tlspolicy.FetchOptions{Resolver: r})

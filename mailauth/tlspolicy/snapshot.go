@@ -92,7 +92,7 @@ func (c *STSCache) Restore(r io.Reader) (taken int, err error) {
 	case lines.Err() != nil:
 		return taken, fmt.Errorf("read the MTA-STS policies: %w", lines.Err())
 	case damaged > 0:
-		return taken, fmt.Errorf("read the MTA-STS policies: %d damaged line(s) left out, they will be fetched again", damaged)
+		return taken, fmt.Errorf("read the MTA-STS policies: %d damaged line(s) left out, to be fetched again", damaged)
 	}
 	return taken, nil
 }

@@ -101,7 +101,8 @@ func VerifyDANE(records []dns.TLSA, names []string, chain []*x509.Certificate, a
 	case len(records) == 0:
 		return dns.TLSA{}, &Failure{Result: TLSAInvalid, Code: "no-usable-record", Reason: "no TLSA record can be used"}
 	case len(chain) == 0:
-		return dns.TLSA{}, &Failure{Result: ValidationFailure, Code: "no-certificate", Reason: "the server sent no certificate"}
+		return dns.TLSA{}, &Failure{Result: ValidationFailure, Code: "no-certificate",
+			Reason: "the server sent no certificate"}
 	}
 	chain = chain[:min(len(chain), maxChain)]
 	for _, r := range records {
@@ -203,15 +204,18 @@ func verifyPool(chain []*x509.Certificate, roots *x509.CertPool, at time.Time) *
 	var unknown x509.UnknownAuthorityError
 	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return &Failure{Result: CertificateExpired, Code: "dates", Reason: "a certificate is not valid at this time", Err: err}
+		return &Failure{Result: CertificateExpired, Code: "dates",
+			Reason: "a certificate is not valid at this time", Err: err}
 	case errors.As(err, &unknown) && expired(chain, at):
 		// A chain over an expired certificate is told as unknown where its leaf is fine.
-		return &Failure{Result: CertificateExpired, Code: "dates", Reason: "a certificate is not valid at this time", Err: err}
+		return &Failure{Result: CertificateExpired, Code: "dates",
+			Reason: "a certificate is not valid at this time", Err: err}
 	case errors.As(err, &unknown):
 		return &Failure{Result: CertificateNotTrusted, Code: "no-chain",
 			Reason: "no chain from the certificate to an authority that is trusted", Err: err}
 	}
-	return &Failure{Result: CertificateNotTrusted, Code: "chain", Reason: "the chain of certificates is not valid", Err: err}
+	return &Failure{Result: CertificateNotTrusted, Code: "chain",
+		Reason: "the chain of certificates is not valid", Err: err}
 }
 
 func expired(chain []*x509.Certificate, at time.Time) bool {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postroad/postroad/dns"
+	"github.com/postroad/postroad/dns/zone"
 )
 
 // example reads a documented scenario. Its clock stands, so that the test can
@@ -259,6 +260,11 @@ func TestTheReferenceIsRight(t *testing.T) {
 			if word != "" && !strings.Contains(string(page), "`"+word+"`") {
 				t.Errorf("docs/world.md does not tell of %q", word)
 			}
+		}
+	}
+	for _, word := range zone.Faults() {
+		if !strings.Contains(string(page), "`"+string(word)+"`") {
+			t.Errorf("docs/world.md does not tell of $ANSWER %s", word)
 		}
 	}
 	for _, stage := range stages {

@@ -45,6 +45,7 @@ func (w *World) policyServer() *http.Server {
 	return &http.Server{
 		Handler:           http.HandlerFunc(w.servePolicy),
 		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       10 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          log.New(io.Discard, "", 0), // what clients do wrong is in the events
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12,

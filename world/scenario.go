@@ -60,6 +60,10 @@ type Provider struct {
 	Extra         []string `toml:"extra"`   // further lines of the reply to EHLO
 	Queued        string   `toml:"queued"`  // what it says to a message that it takes: "250 2.0.0 OK {id}"
 
+	// Users makes it a submission server as well: with TLS it offers AUTH, and who
+	// authenticated may send to any domain. By user, the password.
+	Users map[string]string `toml:"users"`
+
 	STS     *STS     `toml:"sts"`
 	DANE    string   `toml:"dane"`   // "", "right", "wrong" (does not match), "failing" (the look-up), "unusable"
 	Secure  bool     `toml:"secure"` // its names are answered as a validating resolver does for a signed zone

@@ -156,6 +156,9 @@ func (w *World) serve(p *place, raw net.Conn, from netip.AddrPort) {
 	w.ledger.record(s.event(Began, "", nil))
 	o := &smtp.ServerOptions{Host: p.host.Banner, MaxSize: p.provider.MaxSize, MaxRecipients: p.provider.MaxRecipients,
 		Without: p.provider.Without, Handshake: s.handshake, Timeouts: smtp.ServerTimeouts{TLS: time.Hour}}
+	if len(p.provider.Users) > 0 {
+		o.Auth = []string{"PLAIN", "LOGIN"}
+	}
 	if w.current(p.provider, f, doNoStartTLS) == nil {
 		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12} // that it is offered; handshake takes another
 	}
@@ -209,7 +212,10 @@ func (w *World) listenHTTPS() error {
 	if !slices.ContainsFunc(w.scenario.Providers, func(p Provider) bool { return p.STS != nil || p.changes(doSTS) }) {
 		return nil
 	}
-	w.https = w.policyServer()
+	https := w.policyServer()
+	w.mu.Lock()
+	w.https = https
+	w.mu.Unlock()
 	var l net.Listener
 	if w.options.Mode == Memory {
 		w.pipes = newPipes()
@@ -225,7 +231,7 @@ func (w *World) listenHTTPS() error {
 		}
 		w.byAddr[netip.AddrPortFrom(policyAddress, httpsPort)] = addrPort(l.Addr())
 	}
-	w.all.Go(func() { _ = w.https.ServeTLS(l, "", "") }) // ends with Close
+	w.all.Go(func() { _ = https.ServeTLS(l, "", "") }) // ends with Close
 	return nil
 }
 

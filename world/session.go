@@ -60,7 +60,7 @@ func (s *session) event(kind Kind, stage mail.Stage, x *smtp.Session) Event {
 	if x == nil {
 		return e
 	}
-	e.Hello = x.HelloName
+	e.Hello, e.User = x.HelloName, x.User
 	if x.TLS != nil {
 		e.TLS = tls.VersionName(x.TLS.Version)
 	}
@@ -233,9 +233,17 @@ func (s *session) handshake(ctx context.Context, under net.Conn, _ *tls.Config) 
 	return secure, nil
 }
 
-// Auth lets nobody in: these are MX hosts.
-func (s *session) Auth(ctx context.Context, x *smtp.Session, _ smtp.Credentials) mail.Reply {
-	r, _ := s.pass(ctx, s.facts(mail.StageAuth, x), x)
+// Auth judges a password. MX hosts do not offer AUTH.
+func (s *session) Auth(ctx context.Context, x *smtp.Session, c smtp.Credentials) mail.Reply {
+	f := s.facts(mail.StageAuth, x)
+	if r, granted := s.pass(ctx, f, x); !granted {
+		return r
+	}
+	if password, known := s.provider.Users[c.User]; known && password == c.Password {
+		return mail.Reply{Code: 235, Enhanced: mail.Enhanced{Class: 2, Subject: 7}, Lines: []string{"Authentication successful"}}
+	}
+	r := mail.Reply{Code: 535, Enhanced: mail.Enhanced{Class: 5, Subject: 7, Detail: 8}, Lines: []string{"Authentication credentials invalid"}}
+	s.refused(f, x, r, "wrong password", "")
 	return r
 }
 
@@ -252,7 +260,7 @@ func (s *session) Mail(ctx context.Context, x *smtp.Session, c smtp.MailCommand)
 func (s *session) Rcpt(ctx context.Context, x *smtp.Session, c smtp.RcptCommand) mail.Reply {
 	f := s.facts(mail.StageRcpt, x)
 	f.recipient = c.To
-	own := c.To.Domain == "" || slices.Contains(s.provider.Domains, mail.NormalDomain(c.To.Domain)) // <Postmaster>
+	own := x.User != "" || c.To.Domain == "" || slices.Contains(s.provider.Domains, mail.NormalDomain(c.To.Domain)) // <Postmaster>
 	if !own {
 		r := mail.Reply{Code: 550, Enhanced: mail.Enhanced{Class: 5, Subject: 7, Detail: 1}, Lines: []string{"Relaying denied"}}
 		s.refused(f, x, r, "relay denied", "")

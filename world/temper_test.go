@@ -260,3 +260,23 @@ func TestFastClock(t *testing.T) {
 		expect(t, w, delivery{}, "delivered")
 	})
 }
+
+// TestSubmission: who authenticates may send anywhere, who does not may not.
+func TestSubmission(t *testing.T) {
+	play(t, func(t testing.TB) *Scenario {
+		s := with(t, "speed = 0", `do = "reject"; at = "auth"; reply = "454 4.7.0 later"; from = "1h"`)
+		s.Providers[0].Users = map[string]string{"anna": "secret"}
+		return s
+	}, func(t *testing.T, w *World) {
+		far := []string{"john@smith.example"}
+		expect(t, w, delivery{to: far}, "rcpt 550")
+		expect(t, w, delivery{to: far, user: "anna", password: "secret"}, "delivered")
+		expect(t, w, delivery{to: far, user: "anna", password: "wrong"}, "auth 535")
+		w.Advance(time.Hour)
+		expect(t, w, delivery{to: far, user: "anna", password: "secret"}, "auth 454")
+		truth := w.Truth()
+		if truth.Accepted[0].User != "anna" || truth.Count(Cause{Reason: "wrong password", Stage: "auth"}) != 1 {
+			t.Errorf("%+v", truth)
+		}
+	})
+}

@@ -40,6 +40,7 @@ type Event struct {
 	Address  netip.Addr `json:"address,omitzero"`
 	Source   netip.Addr `json:"source,omitzero"`
 	Hello    string     `json:"hello,omitempty"`
+	User     string     `json:"user,omitempty"`  // who authenticated
 	Stage    mail.Stage `json:"stage,omitempty"` // as in a temper's at
 
 	// Of a message. Answered says that the last reply was given to the

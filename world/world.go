@@ -49,11 +49,12 @@ type Options struct {
 	Now func() time.Time
 
 	Truth io.Writer   // each event as a line of JSON, when it happens
-	Watch func(Event) // each event, when it happens; it must be quick
+	Watch func(Event) // each event, when it happens; it must be quick and call nothing of the world
 	Keep  int         // accepted messages in Truth; a million
 }
 
-// World is a simulated outside that runs until [World.Close].
+// World is a simulated outside that runs until [World.Close], or until the
+// context of [Start] ends; Close is called in any case.
 type World struct {
 	scenario  *Scenario
 	options   Options
@@ -95,7 +96,8 @@ func Start(ctx context.Context, s *Scenario, o Options) (*World, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the world: %w", err)
 	}
-	w.ctx, w.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	w.ctx, w.cancel = context.WithCancelCause(ctx)
+	context.AfterFunc(w.ctx, w.end)
 	if err := w.run(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the world: %w", err), w.Close())
 	}
@@ -223,14 +225,7 @@ func (w *World) Close() error {
 	w.mu.Lock()
 	w.cancel(errors.New("the world is closed")) // under the lock: no session in memory begins after it
 	w.mu.Unlock()
-	if w.https != nil {
-		_ = w.https.Close()
-	}
-	w.mu.Lock()
-	for c := range w.links {
-		_ = c.Close()
-	}
-	w.mu.Unlock()
+	w.end()
 	w.all.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -240,6 +235,18 @@ func (w *World) Close() error {
 		return errors.Join(w.failed, fmt.Errorf("write the truth: %w", w.ledger.outErr))
 	}
 	return w.failed
+}
+
+// end closes what does not listen to the context.
+func (w *World) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.https != nil {
+		_ = w.https.Close()
+	}
+	for c := range w.links {
+		_ = c.Close()
+	}
 }
 
 // tide changes what the time changes.

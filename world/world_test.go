@@ -81,16 +81,18 @@ func with(t testing.TB, clock string, tempers ...string) *Scenario {
 
 // delivery is one try to deliver, as a sending server makes it.
 type delivery struct {
-	host    string // "mx.post.example"
-	source  string
-	from    string
-	to      []string
-	id      string
-	size    int
-	plain   bool        // no STARTTLS
-	tls     *tls.Config // what is asked of the certificate; the roots of the world
-	patient smtp.Timeouts
-	reply   *mail.Reply // of the first recipient, if wanted
+	host     string // "mx.post.example"
+	source   string
+	from     string
+	to       []string
+	id       string
+	size     int
+	plain    bool        // no STARTTLS
+	tls      *tls.Config // what is asked of the certificate; the roots of the world
+	patient  smtp.Timeouts
+	user     string
+	password string
+	reply    *mail.Reply // of the first recipient, if wanted
 }
 
 // try gives what the client knows afterwards: for each recipient "delivered",
@@ -133,6 +135,11 @@ func (d delivery) try(ctx context.Context, w *World) string {
 			return failure(err)
 		}
 		if _, err := c.Hello(ctx, "mail.bakery.example"); err != nil {
+			return failure(err)
+		}
+	}
+	if d.user != "" {
+		if err := c.Auth(ctx, smtp.PlainAuth("", d.user, d.password)); err != nil {
 			return failure(err)
 		}
 	}

@@ -46,6 +46,9 @@ const (
 	Forged    Fault = "forged"   // right id and question, records of another address
 )
 
+// Faults lists all of them.
+func Faults() []Fault { return slices.Clone(faults) }
+
 var faults = []Fault{Drop, Close, Garbage, Half, Loop, Refused, Referral, ServFail, FormErr, NotImp, Absent, Empty,
 	OldServer, Truncated, AlwaysTC, Chain, Spoofed, WrongID, WrongName, Poison, Unsigned, BadSig, Validated, Bogus,
 	Huge, Endless, Forged}

@@ -110,9 +110,11 @@ func spaceIn(s string) int {
 
 // list divides a value at its colons.
 func list(value string) []string {
-	items := strings.Split(value, ":")
-	for i := range items {
-		items[i] = trimSpace(items[i])
+	items := make([]string, 0, strings.Count(value, ":")+1)
+	for more := true; more; {
+		var item string
+		item, value, more = strings.Cut(value, ":")
+		items = append(items, trimSpace(item))
 	}
 	return items
 }

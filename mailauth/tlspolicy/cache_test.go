@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -406,7 +407,8 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			o.record("v=STSv1; id=2;")
 			s := c.Get(t.Context(), "example.com")
 			want(t, s, "published none 2 live=true -")
-			if r := Plan(Host{Name: "mx9.example.com", Domain: "example.com"}, DANE{}, s, Rule{}); r.Level != LevelOpportunistic {
+			r := Plan(Host{Name: "mx9.example.com", Domain: "example.com"}, DANE{}, s, Rule{})
+			if r.Level != LevelOpportunistic {
 				t.Error(r.Level, r.Reason)
 			}
 			o.record("absent")
@@ -495,11 +497,11 @@ func TestGivenUpFetch(t *testing.T) {
 			pass(20 * time.Second)
 			answer(conn, n)
 		}
-		dials := 0
+		var dials atomic.Int32
 		c := o.cache(t, func(options *STSOptions) {
 			dial := options.Dial
 			options.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-				if dials++; dials == 1 { // hears of the end of ctx late
+				if dials.Add(1) == 1 { // hears of the end of ctx late
 					pass(10 * time.Second)
 				}
 				return dial(ctx, network, address)
@@ -517,8 +519,8 @@ func TestGivenUpFetch(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if dials != 2 {
-			t.Errorf("%d dials, want 2", dials)
+		if n := dials.Load(); n != 2 {
+			t.Errorf("%d dials, want 2", n)
 		}
 		o.wg.Wait()
 	})

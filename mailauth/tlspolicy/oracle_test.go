@@ -107,7 +107,8 @@ func askOpenSSL(t *testing.T, openssl string, c rfcCase, name string) (proven bo
 		at, _ = time.Parse(time.DateOnly, day)
 	}
 	ascii, _ := hostName(name)
-	args := []string{"s_client", "-connect", listener.Addr().String(), "-servername", ascii, "-brief", "-verify_return_error",
+	args := []string{"s_client", "-connect", listener.Addr().String(), "-servername", ascii, "-brief",
+		"-verify_return_error",
 		"-no-CAfile", "-no-CApath", "-no-CAstore", "-attime", strconv.FormatInt(at.Unix(), 10),
 		"-dane_tlsa_domain", ascii, "-dane_ee_no_namechecks"}
 	for _, line := range c.inputs("tlsa") {
@@ -125,7 +126,8 @@ func askOpenSSL(t *testing.T, openssl string, c rfcCase, name string) (proven bo
 func TestFetchAsNetHTTP(t *testing.T) {
 	const policy = "version: STSv1\r\nmode: enforce\r\nmx: *.example.com\r\nmax_age: 604800\r\n"
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/.well-known/mta-sts.txt" || r.TLS.ServerName != "mta-sts.example.com" || r.Host != r.TLS.ServerName {
+		if r.URL.Path != "/.well-known/mta-sts.txt" || r.TLS.ServerName != "mta-sts.example.com" ||
+			r.Host != r.TLS.ServerName {
 			http.Redirect(w, r, "/", http.StatusFound)
 			return
 		}

@@ -117,3 +117,24 @@ func TestMaskMistyped(t *testing.T) {
 		}
 	}
 }
+
+// A reply to an earlier command, or a response that looks like a command, does not end the
+// masking.
+func TestMaskPipelined(t *testing.T) {
+	tr := NewTranscript(0)
+	for _, line := range []string{"C NOOP", "C AUTH LOGIN", "S 250 to the NOOP", "S 334 x", "C HELP", "S 334 y", "C QUIT", "S 235 in", "C QUIT"} {
+		side := FromClient
+		if line[0] == 'S' {
+			side = FromServer
+		}
+		tr.Line(side, []byte(line[2:]))
+	}
+	var got []string
+	for _, e := range tr.Entries() {
+		got = append(got, e.Text)
+	}
+	want := "NOOP|AUTH LOGIN|250 to the NOOP|334 [masked]|[masked]|334 [masked]|[masked]|235 in|QUIT"
+	if s := strings.Join(got, "|"); s != want {
+		t.Errorf("got %s", s)
+	}
+}

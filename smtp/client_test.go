@@ -180,31 +180,13 @@ func play(conn net.Conn, steps []string) error {
 					return fmt.Errorf("at %q: %w", step, err)
 				}
 			case "repeat": // an octet a minute
-				for {
-					pause(time.Minute)
-					if _, err := io.WriteString(conn, more); err != nil {
-						return nil
-					}
-				}
+				untilClosed(func() error { pause(time.Minute); _, err := io.WriteString(conn, more); return err })
 			case "sip": // take an octet a minute
-				for {
-					pause(time.Minute)
-					if _, err := in.ReadByte(); err != nil {
-						return nil
-					}
-				}
+				untilClosed(func() error { pause(time.Minute); _, err := in.ReadByte(); return err })
 			case "flood": // lines without end
-				for {
-					if _, err := io.WriteString(conn, more+"\r\n"); err != nil {
-						return nil
-					}
-				}
+				untilClosed(func() error { _, err := io.WriteString(conn, more+"\r\n"); return err })
 			case "endless": // a line without end
-				for {
-					if _, err := io.WriteString(conn, strings.Repeat("x", 4096)); err != nil {
-						return nil
-					}
-				}
+				untilClosed(func() error { _, err := io.WriteString(conn, strings.Repeat("x", 4096)); return err })
 			case "wait":
 				d, err := time.ParseDuration(more)
 				if err != nil {
@@ -226,6 +208,12 @@ func play(conn net.Conn, steps []string) error {
 		default:
 			return fmt.Errorf("after the script the client says %q", s)
 		}
+	}
+}
+
+// untilClosed does it until the client has closed.
+func untilClosed(do func() error) {
+	for do() == nil {
 	}
 }
 

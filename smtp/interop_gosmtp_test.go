@@ -30,7 +30,9 @@ type goMail struct {
 	user    string
 }
 
-func (b *goBackend) NewSession(*gosmtp.Conn) (gosmtp.Session, error) { return &goSession{backend: b}, nil }
+func (b *goBackend) NewSession(*gosmtp.Conn) (gosmtp.Session, error) {
+	return &goSession{backend: b}, nil
+}
 
 type goSession struct {
 	backend *goBackend

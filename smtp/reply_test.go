@@ -12,11 +12,11 @@ import (
 )
 
 // readFrom reads one reply from octets.
-func readFrom(in string) (mail.Reply, Odd, error, string) {
+func readFrom(in string) (mail.Reply, Odd, string, error) {
 	w := NewWire(&tape{in: []byte(in)}, FromClient, nil)
 	r, odd, err := ReadReply(w)
 	rest := w.in[w.from:w.to]
-	return r, odd, err, string(rest)
+	return r, odd, string(rest), err
 }
 
 func TestReadReply(t *testing.T) {
@@ -56,7 +56,7 @@ func TestReadReply(t *testing.T) {
 		{"2500 a\r\n", mail.Reply{}, 0, ErrReply, ""},
 		{"650 a\r\n", mail.Reply{}, 0, ErrReply, ""},
 	} {
-		got, odd, err, rest := readFrom(c.in)
+		got, odd, rest, err := readFrom(c.in)
 		if !reflect.DeepEqual(got, c.want) || odd != c.odd || !errors.Is(err, c.err) || err != nil && c.err == nil || rest != c.rest {
 			t.Errorf("%.80q: %+v, %q, %v, rest %q; want %+v, %q, %v, %q", c.in, got, odd, err, rest, c.want, c.odd, c.err, c.rest)
 		}
@@ -82,7 +82,7 @@ func TestReadReplyBounds(t *testing.T) {
 		{"an overlong line", "550-" + strings.Repeat("z", 100_000) + "\r\n550 end\r\n", 2, "end", nil},
 		{"an endless line", "550 " + strings.Repeat("z", 2<<20), 0, "", ErrFlood},
 	} {
-		r, odd, err, _ := readFrom(c.in)
+		r, odd, _, err := readFrom(c.in)
 		last, size := "", 0
 		for _, line := range r.Lines {
 			last, size = line, size+len(line)
@@ -128,7 +128,7 @@ func FuzzReadReply(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		r, odd, err, rest := readFrom(string(in))
+		r, odd, rest, err := readFrom(string(in))
 		if !strings.HasSuffix(string(in), rest) {
 			t.Fatalf("rest %q is no rest of %q", rest, in)
 		}
@@ -157,7 +157,7 @@ func FuzzReadReply(f *testing.F) {
 				t.Fatalf("written: %q", line)
 			}
 		}
-		again, _, err, rest := readFrom(strings.Join(lines, "\r\n") + "\r\n")
+		again, _, rest, err := readFrom(strings.Join(lines, "\r\n") + "\r\n")
 		if err != nil || rest != "" || again.Code != r.Code {
 			t.Fatalf("%q reads back as %+v, %v, rest %q", lines, again, err, rest)
 		}

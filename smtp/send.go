@@ -440,7 +440,7 @@ func (s *sending) fail(d due, r mail.Reply, err error) error {
 	if d.what == dueContent && !s.v.reached(d.number) && s.closing.Code == 0 {
 		cause.Stage = mail.StageData
 	}
-	s.c.over(cause)
+	_ = s.c.over(cause)
 	for _, t := range s.all {
 		t.refuse(s.ending(t, d, cause))
 	}

@@ -139,7 +139,11 @@ func (a *authority) certificate(host, kind string) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a certificate: %w", err)
 	}
-	c := &tls.Certificate{Certificate: append([][]byte{der}, chain...), PrivateKey: key}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate: %w", err)
+	}
+	c := &tls.Certificate{Certificate: append([][]byte{der}, chain...), PrivateKey: key, Leaf: leaf}
 	a.made[[2]string{host, kind}] = c
 	return c, nil
 }

@@ -117,6 +117,9 @@ func (a *scramAuth) ShowsSecret() bool { return false }
 
 func (a *scramAuth) Start(state *tls.ConnectionState) ([]byte, error) {
 	a.header = "n,,"
+	if state != nil {
+		a.header = "y,," // we could; if the server offered it, somebody has taken that out of its list
+	}
 	if a.plus {
 		binding, err := channelBinding(state)
 		if err != nil {

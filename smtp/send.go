@@ -134,10 +134,10 @@ type sending struct {
 	all        []*transit
 	next       int // the transit that is being submitted
 	due        []due
-	writes     []write // decided, not yet submitted
-	waiting    int     // contents without a reply
-	closing    mail.Reply
-	closedAt   mail.Stage
+	writes     []write    // decided, not yet submitted
+	waiting    int        // contents without a reply
+	closing    mail.Reply // 421, and which reply it was
+	closedBy   due
 	pipelining bool
 	chunking   bool
 }
@@ -256,10 +256,10 @@ func (c *Client) prepareRcpts(t *transit, m *MailCommand) {
 // run submits and takes replies until nothing is left or the session ends.
 func (s *sending) run(ctx context.Context) error {
 	s.v = s.c.begin(ctx)
-	if r, err := s.v.stray(); err != nil {
-		return s.fail(due{what: dueMail}, r, err)
-	}
 	for {
+		if r, err := s.stray(); err != nil {
+			return s.fail(s.after(), r, err)
+		}
 		s.advance()
 		if len(s.due) == 0 {
 			break
@@ -275,6 +275,26 @@ func (s *sending) run(ctx context.Context) error {
 	}
 	s.v.end()
 	return nil
+}
+
+// stray looks for a reply where none is due. It must not be taken for the answer to
+// what is said next, least of all to content.
+func (s *sending) stray() (mail.Reply, error) {
+	if len(s.due) > 0 {
+		return mail.Reply{}, nil
+	}
+	return s.v.stray()
+}
+
+// after is what would have been due next.
+func (s *sending) after() due {
+	if s.next == len(s.all) {
+		return due{what: dueReset}
+	}
+	if t := s.all[s.next]; t.begun {
+		return due{what: dueData, t: t}
+	}
+	return due{what: dueMail}
 }
 
 // advance submits all that may go out now.
@@ -353,7 +373,7 @@ func (s *sending) take(d due) (mail.Reply, error) {
 	if err != nil {
 		return r, err
 	}
-	s.heed(r, d.stage())
+	s.heed(r, d)
 	t, good := d.t, r.Code/100 == 2
 	if d.what != dueReset && (r.Code/100 == 3) != (d.what == dueData && r.Code == 354) || d.what == dueData && good {
 		return r, ErrUnexpected
@@ -398,7 +418,7 @@ func (s *sending) takeContent(d due) (mail.Reply, error) {
 		if err != nil {
 			return r, err
 		}
-		s.heed(r, mail.StageFinal)
+		s.heed(r, d)
 		if r.Code/100 == 3 && len(t.accepted) > 0 {
 			return r, ErrUnexpected
 		}
@@ -422,9 +442,9 @@ func (s *sending) takeContent(d due) (mail.Reply, error) {
 
 // heed notes that the server closes the connection. Replies to what was already said may
 // still come.
-func (s *sending) heed(r mail.Reply, stage mail.Stage) {
+func (s *sending) heed(r mail.Reply, d due) {
 	if r.Code == 421 && s.closing.Code == 0 {
-		s.closing, s.closedAt = r, stage
+		s.closing, s.closedBy = r, d
 		s.v.hurry()
 	}
 }
@@ -434,7 +454,7 @@ func (s *sending) heed(r mail.Reply, stage mail.Stage) {
 func (s *sending) fail(d due, r mail.Reply, err error) error {
 	cause := &Error{Stage: d.stage(), Reply: r, Err: err}
 	if s.closing.Code != 0 {
-		cause = &Error{Stage: s.closedAt, Reply: s.closing}
+		cause = &Error{Stage: s.closedBy.stage(), Reply: s.closing}
 	}
 	s.v.abort(cause)
 	if d.what == dueContent && !s.v.reached(d.number) && s.closing.Code == 0 {
@@ -446,6 +466,9 @@ func (s *sending) fail(d due, r mail.Reply, err error) error {
 	}
 	return cause
 }
+
+// errNoReply is a recipient of LMTP of whom the server said nothing before it closed.
+var errNoReply = errors.New("the server closed before it said anything of this recipient")
 
 // ending says how the end of the session was the end of a message.
 func (s *sending) ending(t *transit, d due, cause *Error) *Error {
@@ -468,14 +491,19 @@ func (s *sending) ending(t *transit, d due, cause *Error) *Error {
 		return e
 	}
 	// Replies come in order: after 421 the content was not looked at, and a refusal of the
-	// content that came too early is still one.
-	refused := s.closing.Code != 0 || t == d.t && errors.Is(cause.Err, errEarly)
+	// content that came too early is still one. But 421 to one recipient's content (LMTP) says
+	// nothing of the next one's.
+	refused := s.closing.Code != 0 && (t != s.closedBy.t || s.closedBy.what != dueContent) ||
+		t == d.t && errors.Is(cause.Err, errEarly)
 	switch {
 	case refused && e.Stage == mail.StageFinal:
 		e.Stage = mail.StageData
 	case refused:
 	case s.v.reached(t.content):
 		e.Stage, e.Uncertain = mail.StageFinal, true
+		if s.closing.Code != 0 {
+			e.Reply, e.Err = mail.Reply{}, errNoReply
+		}
 	case e.Stage == mail.StageFinal:
 		e.Stage = mail.StageData
 	}

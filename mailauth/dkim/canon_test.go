@@ -145,6 +145,7 @@ func TestField(t *testing.T) {
 		{"Subject: \r\n \r\n", "subject:\r\n", "Subject: \r\n \r\n"},
 		{"Subject: a\n b\n", "subject:a b\r\n", "Subject: a\r\n b\r\n"},
 		{"Subject: cut", "subject:cut\r\n", "Subject: cut\r\n"},
+		{"Subject: cut ", "subject:cut\r\n", "Subject: cut \r\n"},
 		{"Subject: a\rb\r\n", "subject:a\rb\r\n", "Subject: a\rb\r\n"},
 		{"Subject: é  \x01 :\r\n", "subject:é \x01 :\r\n", "Subject: é  \x01 :\r\n"},
 		{"SUBJECT:a\r\n\tb\r\n\t c\r\n", "subject:a b c\r\n", "SUBJECT:a\r\n\tb\r\n\t c\r\n"},

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/postroad/postroad/dns"
 	"github.com/postroad/postroad/mailauth"
 )
 
@@ -198,6 +199,61 @@ func TestReasons(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestCoversOtherSignatures: h= may have DKIM-Signature for others, never for itself (RFC 6376
+// section 3.5).
+func TestCoversOtherSignatures(t *testing.T) {
+	header, body, _ := strings.Cut(plain, "\r\n\r\n")
+	const tags = "v=1; a=rsa-sha256; d=example.com; s=rsa; h=from:dkim-signature:dkim-signature"
+	mail := sign(t, tags, "DKIM-Signature: v=1; of another\r\n"+header+"\r\n", body)
+	for _, c := range []struct {
+		mail string
+		want Reason
+	}{{mail, ""}, {strings.Replace(mail, "of another", "of a third", 1), HeaderSignature}} {
+		report, err := Verify(t.Context(), keyRecords(t), NewMessage([]byte(c.mail)), Options{Now: testTime})
+		if err != nil || len(report.Signatures) != 2 || report.Signatures[0].Reason != c.want {
+			t.Error(report, err)
+		}
+	}
+}
+
+// counting counts the questions, which come from several goroutines.
+type counting struct{ questions chan string }
+
+func (c counting) TXT(_ context.Context, name string) dns.Answer[string] {
+	c.questions <- name
+	return dns.Answer[string]{Name: name, Status: dns.Absent}
+}
+
+// TestBoundedQuestions: what one message can make us ask has an end, and each name is asked
+// for once.
+func TestBoundedQuestions(t *testing.T) {
+	var mail strings.Builder
+	for i := 1; i <= maxInstance; i++ {
+		cv := "pass"
+		if i == 1 {
+			cv = "none"
+		}
+		fmt.Fprintf(&mail, "ARC-Seal: i=%d; a=rsa-sha256; cv=%s; d=example.com; s=seal%d; b=AAAA\r\n"+
+			"ARC-Message-Signature: i=%d; a=rsa-sha256; d=example.com; s=message%d; h=from; bh=AAAA; b=AAAA\r\n"+
+			"ARC-Authentication-Results: i=%d; none\r\n", i, cv, i, i, i, i)
+	}
+	for range 3 {
+		mail.WriteString("DKIM-Signature: v=1; a=rsa-sha256; d=example.com; s=same; h=from; bh=AAAA; b=AAAA\r\n")
+	}
+	c := counting{make(chan string, 1000)}
+	if _, _, err := VerifyAll(t.Context(), c, NewMessage([]byte(mail.String())), Options{}); err != nil {
+		t.Fatal(err)
+	}
+	close(c.questions)
+	asked := map[string]int{}
+	for name := range c.questions {
+		asked[name]++
+	}
+	if len(asked) != maxKeys || asked["same._domainkey.example.com"] != 1 {
+		t.Errorf("%d names were asked for: %v", len(asked), asked)
 	}
 }
 

@@ -362,6 +362,9 @@ func (c *conversation) readCommand() (Command, error) {
 // lineReply gives the answer to a line with a fault; not ok is the end of the
 // connection.
 func lineReply(err error) (mail.Reply, bool) {
+	if err == nil {
+		return mail.Reply{}, false
+	}
 	var s *SyntaxError
 	switch {
 	case errors.As(err, &s):

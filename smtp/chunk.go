@@ -2,7 +2,6 @@ package smtp
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"strconv"
 	"strings"
@@ -36,9 +35,9 @@ type chunkReader struct {
 	began   int64 // size at its begin
 	told    bool  // the transcript has it
 	last    bool
-	cr      bool // the last octet was a CR
-	waste   int64
-	refused bool // the rest of the chunk is thrown away, and that is the end
+	cr      bool  // the last octet was a CR
+	waste   int64 // octets thrown away
+	refused bool  // the rest of the chunk is thrown away, and that is the end
 	ended   error
 
 	// more answers the chunk that was read and waits for the next.
@@ -46,7 +45,10 @@ type chunkReader struct {
 }
 
 func newChunkReader(w *Wire, limits contentLimits, binary bool, size int64, last bool) *chunkReader {
-	c := &chunkReader{w: w, clock: contentClock{times: limits.times}, checker: checker{limits: limits}, binary: binary}
+	c := &chunkReader{
+		w: w, clock: contentClock{times: limits.times, start: w.taken()}, checker: checker{limits: limits},
+		binary: binary,
+	}
 	c.begin(size, last)
 	return c
 }
@@ -69,7 +71,7 @@ func (c *chunkReader) tell() {
 
 func (c *chunkReader) faulty() error { return c.fault }
 
-func (c *chunkReader) unwanted() { c.refused = true }
+func (c *chunkReader) unwanted(refused bool) { c.refused = c.refused || refused }
 
 func (c *chunkReader) next() ([]byte, error) {
 	for c.ended == nil {
@@ -95,10 +97,7 @@ func (c *chunkReader) next() ([]byte, error) {
 			c.ended = ErrDrained
 		case c.w.Buffered() == 0:
 			if err := c.clock.fill(c.w); err != nil {
-				if errors.Is(err, io.EOF) {
-					err = io.ErrUnexpectedEOF
-				}
-				c.ended = err
+				c.ended = eofIsUnexpected(err)
 			}
 		default:
 			return c.take(), nil

@@ -28,25 +28,26 @@ type contentLimits struct {
 	times ServerTimeouts
 }
 
-// contentClock holds content to ServerTimeouts: Block without a byte, and an average
-// of Rate beyond the first Content. Only the time in which this side waited counts.
+// contentClock holds content to ServerTimeouts: Block without a byte, and Content for all of
+// it, with a second more for every Rate octets that came. Only the time in which this
+// side waited counts.
 type contentClock struct {
 	times  ServerTimeouts
 	waited time.Duration
-	seen   int64
+	start  int64 // octets that the wire had read before
 }
 
 // fill reads once from the wire within the limits of time.
 func (c *contentClock) fill(w *Wire) error {
-	left := c.times.Content + time.Duration(c.seen/int64(c.times.Rate))*time.Second - c.waited
+	came := w.readBytes - c.start
+	left := c.times.Content + time.Duration(came/int64(c.times.Rate))*time.Second - c.waited
 	if left <= 0 {
 		return fmt.Errorf("content came at less than %d octets a second: %w", c.times.Rate, ErrTimeout)
 	}
 	w.SetReadTimeout(min(left, c.times.Block))
-	from, before := time.Now(), w.readBytes
+	from := time.Now()
 	err := w.fill()
 	c.waited += time.Since(from)
-	c.seen += w.readBytes - before
 	return err
 }
 
@@ -91,9 +92,9 @@ type pieces interface {
 	next() ([]byte, error)
 	// faulty says why the content is refused so far.
 	faulty() error
-	// unwanted says that the rest is thrown away; of chunks, that the one under way is
-	// the last.
-	unwanted()
+	// unwanted says that the rest is thrown away. refused says that there will be an error
+	// for it whatever comes, so that of chunks the one under way is the last.
+	unwanted(refused bool)
 }
 
 // contentReader is the content as a handler sees it.
@@ -178,14 +179,12 @@ func (r *contentReader) advance() error {
 
 // drain throws away what is left, to the true end. The error is nil after it; else
 // the connection is of no further use.
-func (r *contentReader) drain() error {
+func (r *contentReader) drain(refused bool) error {
 	r.rest = nil
 	if r.err == nil {
 		r.err = ErrAborted // a handler that kept the reader gets nothing more from it
 	}
-	if d, ok := r.source.(*dataReader); ok {
-		d.unwanted()
-	}
+	r.source.unwanted(refused)
 	for {
 		_, err := r.source.next()
 		if errors.Is(err, io.EOF) {
@@ -212,22 +211,21 @@ type dataReader struct {
 	w     *Wire
 	clock contentClock
 	checker
-	atStart bool // of a line
-	start   int64
+	atStart bool  // of a line
 	waste   int64 // where the content began to be thrown away; -1: it is wanted
 	ended   error
 }
 
 func newDataReader(w *Wire, limits contentLimits) *dataReader {
 	return &dataReader{
-		w: w, clock: contentClock{times: limits.times}, checker: checker{limits: limits},
-		atStart: true, start: w.taken(), waste: -1,
+		w: w, clock: contentClock{times: limits.times, start: w.taken()}, checker: checker{limits: limits},
+		atStart: true, waste: -1,
 	}
 }
 
 func (d *dataReader) faulty() error { return d.fault }
 
-func (d *dataReader) unwanted() {
+func (d *dataReader) unwanted(bool) {
 	if d.waste < 0 {
 		d.waste = d.w.taken()
 	}
@@ -244,7 +242,7 @@ func (d *dataReader) next() ([]byte, error) {
 			break
 		}
 		if d.fault != nil {
-			d.unwanted()
+			d.unwanted(true)
 		}
 		if d.waste >= 0 && d.w.taken()-d.waste > d.limits.drain {
 			d.end(ErrDrained)
@@ -252,10 +250,7 @@ func (d *dataReader) next() ([]byte, error) {
 		}
 		if more {
 			if err := d.clock.fill(d.w); err != nil {
-				if errors.Is(err, io.EOF) {
-					err = io.ErrUnexpectedEOF
-				}
-				d.end(err)
+				d.end(eofIsUnexpected(err))
 			}
 		}
 	}
@@ -265,7 +260,7 @@ func (d *dataReader) next() ([]byte, error) {
 // end closes the reader.
 func (d *dataReader) end(err error) {
 	d.ended = err
-	d.w.transcript.Content(d.w.us.Other(), d.w.taken()-d.start)
+	d.w.transcript.Content(d.w.us.Other(), d.w.taken()-d.clock.start)
 }
 
 // scan takes from buf what can be decided: a piece of content that stands in it as it

@@ -100,7 +100,7 @@ func readData(in string, cuts []int, size int) (content, rest string, err, drain
 	source := newDataReader(w, contentLimits{drain: 1 << 20, times: ServerTimeouts{}.orDefault()})
 	r := &contentReader{source: source}
 	b, err := io.ReadAll(r)
-	drained = r.drain()
+	drained = r.drain(false)
 	return string(b), string(w.in[w.from:w.to]) + string(c.in[c.at:]), err, drained
 }
 

@@ -190,7 +190,7 @@ func (c *conversation) bdat(cmd Command) error {
 // skip throws a chunk away that is not wanted: its octets come whatever is answered.
 func (c *conversation) skip(size int64, r mail.Reply) error {
 	chunk := newChunkReader(c.w, contentLimits{drain: c.limits.drain, times: c.times}, true, size, true)
-	chunk.unwanted()
+	chunk.unwanted(true)
 	chunk.waste = c.wasted // one chunk after the other is no less than one
 	for {
 		_, err := chunk.next()
@@ -247,10 +247,7 @@ func (c *conversation) message(source pieces) error {
 	if err := c.w.gone(); errors.Is(err, ErrCut) {
 		return err
 	}
-	if chunks, ok := source.(*chunkReader); ok && refuses(replies) {
-		chunks.unwanted() // the refusal answers this chunk; it need not wait for the last
-	}
-	err := content.drain()
+	err := content.drain(refuses(replies))
 	recipients := len(c.s.Recipients)
 	fault := source.faulty()
 	switch {

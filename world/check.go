@@ -187,6 +187,9 @@ func (h *Host) check(provider, number int, taken map[netip.Addr]int) error {
 		if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() {
 			return fmt.Errorf("addresses: %s is no address of a host", a)
 		}
+		if b := a.AsSlice(); a.Is4() && b[0] == 127 && (b[1] == 76 || b[1] == 78) {
+			return fmt.Errorf("addresses: 127.%d.0.0/16 stands in for others; take one in 127.77.0.0/16", b[1])
+		}
 		if other, known := taken[a]; known && other != provider {
 			return fmt.Errorf("addresses: %s is that of another provider", a)
 		}

@@ -15,7 +15,8 @@ type Clock struct {
 	speed float64   // 0: stands
 	moved time.Duration
 	other func() time.Time // in its place, if it is not nil
-	tick  chan struct{}    // closed at each Advance
+	pass  func(time.Duration)
+	tick  chan struct{} // closed at each Advance
 }
 
 // NewClock makes a clock that is at start now. A speed of 600 is ten minutes a
@@ -27,8 +28,8 @@ func NewClock(start time.Time, speed float64) *Clock {
 // followClock makes a clock that shows what another one does. That one runs as
 // real time does, may jump ahead and does not go back; after a jump, Advance(0)
 // wakes who waits.
-func followClock(now func() time.Time) *Clock {
-	return &Clock{start: now(), real: time.Now(), speed: 1, tick: make(chan struct{}), other: now}
+func followClock(now func() time.Time, pass func(time.Duration)) *Clock {
+	return &Clock{start: now(), real: time.Now(), speed: 1, tick: make(chan struct{}), other: now, pass: pass}
 }
 
 // Now gives the time of the world.
@@ -62,6 +63,10 @@ func (c *Clock) Advance(d time.Duration) {
 func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
+	}
+	if c.pass != nil {
+		c.pass(d)
+		return context.Cause(ctx)
 	}
 	return c.Until(ctx, c.Now().Add(d))
 }

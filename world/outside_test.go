@@ -270,3 +270,25 @@ func TestZonesOfTheScenarioWin(t *testing.T) {
 		t.Error("not counted")
 	}
 }
+
+func TestStandIns(t *testing.T) {
+	s := with(t, "")
+	s.Providers[0].Hosts[0].Addresses = []netip.Addr{netip.MustParseAddr("192.0.2.25"), netip.MustParseAddr("127.77.9.9")}
+	w := begin(t, s, Options{StandIns: true})
+	r, err := dns.New(w.Resolver())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := r.A(t.Context(), "mx.post.example")
+	if len(a.Records) != 2 || !slices.Contains(a.Records, netip.MustParseAddr("127.76.0.1")) || !slices.Contains(a.Records, netip.MustParseAddr("127.77.9.9")) {
+		t.Errorf("told %+v", a)
+	}
+	for _, told := range a.Records {
+		if got := (delivery{host: told.String(), plain: true}).try(t.Context(), w); got != "delivered" {
+			t.Errorf("%s: %s", told, got)
+		}
+	}
+	if e := w.Truth().Accepted; len(e) != 2 || e[0].Address == e[1].Address || e[0].Address.As4()[1] == 76 {
+		t.Errorf("the truth speaks of stand-ins: %+v", e)
+	}
+}

@@ -69,9 +69,15 @@ type Place struct {
 	Tempers    []string       `json:"tempers,omitempty"` // names of those that have their time now
 }
 
+// maxPlaces is what fits into 127.76.0.0/16, with room to spare.
+const maxPlaces = 60_000
+
 // ports assigns the addresses on which places really listen in mode Ports:
 // their own if it is loopback, one of 127.76.0.0/16 else.
 func (o *Options) ports(places []*place) error {
+	if len(places) > maxPlaces {
+		return fmt.Errorf("%d addresses; at most %d", len(places), maxPlaces)
+	}
 	var interfaces []net.Interface
 	if o.Mode == Native {
 		var err error
@@ -85,7 +91,7 @@ func (o *Options) ports(places []*place) error {
 		case o.Mode == Native:
 			port = smtpPort
 		case !at.IsLoopback():
-			at = netip.AddrFrom4([4]byte{127, 76, byte(i >> 8), byte(i)})
+			at = netip.AddrFrom4([4]byte{127, 76, byte((i + 1) >> 8), byte(i + 1)})
 		}
 		if err := mayListen(at, interfaces); err != nil {
 			return err

@@ -26,6 +26,7 @@ func (w *World) listenSMTP() error {
 		}
 		p.listen = addrPort(l.Addr())
 		w.byAddr[netip.AddrPortFrom(p.address, smtpPort)] = p.listen
+		w.byAddr[netip.AddrPortFrom(p.listen.Addr(), smtpPort)] = p.listen
 		w.all.Go(func() { w.fail(w.port(p, l)) })
 	}
 	return nil

@@ -280,3 +280,29 @@ func TestSubmission(t *testing.T) {
 		}
 	})
 }
+
+// TestWithoutChunking: the stages around the content for DATA.
+func TestWithoutChunking(t *testing.T) {
+	for _, c := range []struct{ temper, sender, truth string }{
+		{`do = "cut"; at = "data"`, "data lost", "0, cut data"},
+		{`do = "cut"; at = "data"; after = true`, "data lost", "0, cut data, lost content"},
+		{`do = "reject"; at = "data"; reply = "451 4.3.0 no disk"`, "data 451", "0, refused data 451"},
+		{`do = "cut"; at = "content"; bytes = 100`, "data lost", "0, cut content"},
+		{`do = "cut"; at = "final"; kept = true`, "final lost uncertain", "1, cut final"},
+		{`do = "slow"; rate = 1000`, "delivered", "1, "},
+	} {
+		play(t, func(t testing.TB) *Scenario {
+			s := with(t, "", c.temper)
+			s.Providers[0].Without = []string{"CHUNKING", "PIPELINING"}
+			return s
+		}, func(t *testing.T, w *World) {
+			if got := (delivery{size: 200_000}).try(t.Context(), w); got != c.sender {
+				t.Errorf("%s: the sender knows %q, want %q", c.temper, got, c.sender)
+			}
+			synctest.Wait()
+			if truth := causes(w.Truth()); truth != c.truth {
+				t.Errorf("%s: the truth is %q, want %q", c.temper, truth, c.truth)
+			}
+		})
+	}
+}

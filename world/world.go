@@ -37,6 +37,11 @@ type Options struct {
 	DNS   netip.AddrPort // the name server; 127.0.0.1 and a free port, 53 in mode Native
 	HTTPS uint16         // of the MTA-STS policies on 127.77.0.1 in mode Ports; 0 is any free one
 
+	// StandIns has DNS tell where the hosts really are in mode Ports, for programs
+	// that know nothing of the port map but can be told a port: the stand-in in the
+	// place of an address that is not loopback.
+	StandIns bool
+
 	// Listen, ListenPacket and Interfaces are those of package net; for a world
 	// in another network namespace they are given by who lives in it.
 	Listen       func(network, address string) (net.Listener, error)
@@ -47,6 +52,9 @@ type Options struct {
 	// runs as real time does and may jump ahead. Its time at Start is the begin that
 	// offsets count from.
 	Now func() time.Time
+	// Pass, if given, moves that clock on by a span that a temper lets pass, which
+	// then takes no real time. It is called from any session.
+	Pass func(time.Duration)
 
 	Truth io.Writer   // each event as a line of JSON, when it happens
 	Watch func(Event) // each event, when it happens; it must be quick and call nothing of the world
@@ -123,14 +131,11 @@ func newWorld(s *Scenario, o Options) (*World, error) {
 	start := s.start()
 	w.clock = NewClock(start, s.speed())
 	if o.Now != nil {
-		w.clock = followClock(o.Now)
+		w.clock = followClock(o.Now, o.Pass)
 		start = w.clock.Start()
 	}
 	var err error
 	if w.authority, err = newAuthority(s.Seed, time.Now()); err != nil {
-		return nil, err
-	}
-	if w.zones, w.anchors, err = furnish(s, w.authority, start); err != nil {
 		return nil, err
 	}
 	w.ledger = newLedger(o.Keep, o.Truth, o.Watch)
@@ -149,7 +154,25 @@ func newWorld(s *Scenario, o Options) (*World, error) {
 			w.byName["mta-sts."+d] = netip.AddrPortFrom(policyAddress, httpsPort)
 		}
 	}
-	return w, nil
+	if o.Mode != Memory {
+		if err := o.ports(w.places); err != nil {
+			return nil, err
+		}
+	}
+	w.zones, w.anchors, err = furnish(s, w.authority, start, w.told)
+	return w, err
+}
+
+// told gives the address of a host as DNS tells it.
+func (w *World) told(a netip.Addr) netip.Addr {
+	if w.options.StandIns && w.options.Mode == Ports {
+		for _, p := range w.places {
+			if p.address == a {
+				return p.listen.Addr()
+			}
+		}
+	}
+	return a
 }
 
 func (w *World) placed(a netip.Addr) bool {
@@ -161,9 +184,6 @@ func (w *World) run() error {
 	if w.options.Mode == Memory {
 		w.dns = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), dnsPort)
 	} else {
-		if err := w.options.ports(w.places); err != nil {
-			return err
-		}
 		if err := w.listenSMTP(); err != nil {
 			return err
 		}

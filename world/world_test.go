@@ -241,6 +241,11 @@ func TestStages(t *testing.T) {
 		{`do = "cut"; at = "tls"; after = true`, "ehlo lost", "0, cut tls"},
 		{`do = "cut"; at = "mail"`, "mail lost", "0, cut mail"},
 		{`do = "cut"; at = "rcpt"`, "rcpt lost", "0, cut rcpt"},
+		{`do = "cut"; at = "data"`, "final lost uncertain", "0, cut data"}, // of BDAT, whose content is on its way
+		{`do = "reject"; at = "data"; reply = "451 4.3.0 no disk"`, "final 451", "0, refused data 451"},
+		{`do = "hang"; at = "data"`, "final timeout uncertain", "0, hung data"},
+		{`do = "hang"; at = "content"`, "final timeout uncertain", "0, hung content"},
+		{`do = "hang"; at = "content"; for = "5s"`, "delivered", "1, hung content"},
 		{`do = "cut"; at = "content"; bytes = 100`, "final lost uncertain", "0, cut content"},
 		{`do = "cut"; at = "final"`, "final lost uncertain", "0, cut final"},
 		{`do = "cut"; at = "final"; kept = true`, "final lost uncertain", "1, cut final"},
@@ -320,7 +325,7 @@ func TestSockets(t *testing.T) {
 		t.Error("connected to a host that is not there")
 	}
 	var m strings.Builder
-	if err := w.WriteMap(&m); err != nil || !strings.Contains(m.String(), "192.0.2.25:25 127.76.0.0:") {
+	if err := w.WriteMap(&m); err != nil || !strings.Contains(m.String(), "192.0.2.25:25 127.76.0.1:") {
 		t.Error(m.String(), err)
 	}
 	if err := w.Close(); err != nil {

@@ -16,7 +16,7 @@ var policyAddress = netip.AddrFrom4([4]byte{127, 77, 0, 1})
 // records are the zones of a scenario as they are for all time: MX, addresses,
 // reverse names, and that the world's name server speaks as a validating
 // resolver for what is signed.
-func records(s *Scenario) string {
+func records(s *Scenario, told func(netip.Addr) netip.Addr) string {
 	ttl := lifetime(s)
 	var b strings.Builder
 	fmt.Fprintf(&b, "$TTL %d\n. SOA ns.invalid. hostmaster.invalid. 1 3600 600 86400 %d\n. NS ns.invalid.\n", ttl, ttl)
@@ -44,6 +44,7 @@ func records(s *Scenario) string {
 				secure(&b, h.Name)
 			}
 			for _, a := range h.Addresses {
+				a = told(a)
 				kind := "A"
 				if a.Is6() {
 					kind = "AAAA"
@@ -179,8 +180,8 @@ func reverse(a netip.Addr) string {
 }
 
 // furnish makes the zones of a scenario.
-func furnish(s *Scenario, a *authority, start time.Time) (*zone.Data, []string, error) {
-	d, err := zone.Parse(records(s))
+func furnish(s *Scenario, a *authority, start time.Time, told func(netip.Addr) netip.Addr) (*zone.Data, []string, error) {
+	d, err := zone.Parse(records(s, told))
 	if err != nil {
 		return nil, nil, fmt.Errorf("make the zones: %w", err)
 	}

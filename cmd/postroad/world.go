@@ -73,7 +73,7 @@ func simulate(ctx context.Context, c console, texts *lang.Catalogue, f worldFlag
 		ctx, cancel = context.WithTimeout(ctx, f.lasts)
 		defer cancel()
 	}
-	o := world.Options{Port: f.port}
+	o := world.Options{Port: f.port, StandIns: true}
 	if f.native {
 		o.Mode = world.Native
 	}

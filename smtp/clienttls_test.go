@@ -339,6 +339,25 @@ func TestHelloName(t *testing.T) {
 	}
 }
 
+// TestManyRecipients: a pipeline much longer than all buffers, on a connection that has none, does
+// not stand still.
+func TestManyRecipients(t *testing.T) {
+	const many = 5000
+	h := &counter{}
+	between(t, ServerOptions{MaxRecipients: many, MaxCommands: 2 * many}, h, ClientOptions{}, false, func(c *Client) {
+		m := readMessage(t, "a", "x\r\n")
+		for range many - 1 {
+			m.To = append(m.To, &Recipient{RcptCommand: m.To[0].RcptCommand})
+		}
+		if err := c.Send(t.Context(), m); err != nil {
+			t.Error(err)
+		}
+	})
+	if h.recipients != many {
+		t.Errorf("%d recipients arrived", h.recipients)
+	}
+}
+
 // TestHugeMessage: a large message goes out in the room of a block.
 func TestHugeMessage(t *testing.T) {
 	const size = 128 << 20

@@ -15,6 +15,7 @@ import (
 type mailbox struct {
 	smtp.Ordinary
 	address string
+	kept    *string
 }
 
 func (m mailbox) Rcpt(_ context.Context, _ *smtp.Session, c smtp.RcptCommand) mail.Reply {
@@ -29,15 +30,17 @@ func (m mailbox) Message(_ context.Context, s *smtp.Session, content io.Reader) 
 	if err != nil {
 		return nil // it is no message, and no reply will be sent
 	}
-	fmt.Printf("for %s from %s: %q\n", s.Recipients[0].To, s.Sender.From, text)
+	*m.kept = fmt.Sprintf("for %s from %s: %q", s.Recipients[0].To, s.Sender.From, text)
 	return []mail.Reply{{Code: 250, Lines: []string{"kept"}}}
 }
 
 func ExampleServe() {
 	client, server := net.Pipe()
 	done := make(chan error)
+	var kept string
 	go func() {
-		done <- smtp.Serve(context.Background(), server, &smtp.ServerOptions{Host: "mx.example"}, mailbox{address: "b@mx.example"})
+		h := mailbox{address: "b@mx.example", kept: &kept}
+		done <- smtp.Serve(context.Background(), server, &smtp.ServerOptions{Host: "mx.example"}, h)
 	}()
 	go func() {
 		for _, text := range []string{
@@ -52,7 +55,8 @@ func ExampleServe() {
 	for replies := bufio.NewScanner(client); replies.Scan(); {
 		fmt.Println(replies.Text())
 	}
-	fmt.Println(<-done)
+	err := <-done
+	fmt.Println(kept, err)
 	// Output:
 	// 220 mx.example ESMTP
 	// 250 mx.example
@@ -60,8 +64,7 @@ func ExampleServe() {
 	// 550 5.1.1 no such mailbox
 	// 250 2.1.5 OK
 	// 354 end with <CRLF>.<CRLF>
-	// for b@mx.example from a@c.example: ".\r\n"
 	// 250 kept
 	// 221 2.0.0 mx.example closing
-	// <nil>
+	// for b@mx.example from a@c.example: ".\r\n" <nil>
 }

@@ -11,15 +11,18 @@ import (
 
 const authRounds = 10 // of one exchange; SCRAM has three
 
-// mechanisms gives those that are offered now.
+// mechanisms gives those that are offered now: in clear none that shows the password, nor
+// the one that binds to TLS (RFC 5802 section 6).
 func (c *conversation) mechanisms() []string {
-	if c.s.TLS != nil || c.o.AuthClear {
+	if c.s.TLS != nil {
 		return c.o.Auth
 	}
-	if c.o.RequireTLS {
+	if c.o.RequireTLS && !c.o.AuthClear {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(c.o.Auth), showsPassword)
+	return slices.DeleteFunc(slices.Clone(c.o.Auth), func(m string) bool {
+		return isPlus(m) || !c.o.AuthClear && showsPassword(m)
+	})
 }
 
 // auth answers AUTH, RFC 4954.

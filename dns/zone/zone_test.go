@@ -3,10 +3,12 @@ package zone
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -368,5 +370,77 @@ func TestServe(t *testing.T) {
 	c.Timeout = 100 * time.Millisecond
 	if m, _, err := c.Exchange(question("gone.example", "A"), at); err == nil {
 		t.Errorf("an endless answer was read: %v", m)
+	}
+}
+
+// TestChangesWhileServing: for the race detector, and that an answer is of one
+// state of the data: two records that change together are never seen apart.
+func TestChangesWhileServing(t *testing.T) {
+	d := parse(t, load(t, "plain.zone"))
+	if _, err := d.Sign("example", SignOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	at := serve(t, d)
+	var all sync.WaitGroup
+	for n := range 3 {
+		all.Go(func() {
+			for i := range 30 {
+				ip := fmt.Sprintf("203.0.113.%d", n*30+i)
+				if err := d.Set("pair.example. A " + ip + "\npair.example. A 198.51.100." + ip[len("203.0.113."):]); err != nil {
+					t.Error(err)
+				}
+				if err := d.Behave("slow.example", []string{"", "servfail"}[i%2]); err != nil {
+					t.Error(err)
+				}
+				d.Remove("mx.example", "TXT")
+			}
+		})
+		all.Go(func() {
+			c := &dns.Client{Net: []string{"udp", "tcp"}[n%2], Timeout: 10 * time.Second}
+			for range 30 {
+				m, _, err := c.Exchange(question("pair.example", "A"), at)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if len(m.Answer) == 0 {
+					continue
+				}
+				last := func(rr dns.RR) string { s := rr.String(); return s[strings.LastIndexByte(s, '.'):] }
+				if len(m.Answer) != 2 || last(m.Answer[0]) != last(m.Answer[1]) {
+					t.Errorf("seen apart: %v", m.Answer)
+				}
+				d.Counts()
+			}
+		})
+	}
+	all.Wait()
+	if d.Count("pair.example", "A") != 90 || len(d.Zones()) != 2 {
+		t.Errorf("%d questions, zones %v", d.Count("pair.example", "A"), d.Zones())
+	}
+}
+
+// BenchmarkRespond answers in memory.
+func BenchmarkRespond(b *testing.B) {
+	for _, signed := range []bool{false, true} {
+		b.Run(fmt.Sprintf("signed=%v", signed), func(b *testing.B) {
+			d := parse(b, load(b, "plain.zone"))
+			q := question("alias.example", "A")
+			if signed {
+				if _, err := d.Sign("example", SignOptions{}); err != nil {
+					b.Fatal(err)
+				}
+				q.SetEdns0(4096, true)
+			}
+			raw, err := q.Pack()
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if _, err := d.Respond(b.Context(), "udp", raw); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

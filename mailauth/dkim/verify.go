@@ -268,7 +268,7 @@ func (k *key) ask(ctx context.Context, r Resolver, known *Keys) {
 		record, fault := known.parse(text)
 		if _, isKey := record.Tags.Get("p"); fault != nil && !isKey {
 			// Something else at the name, as a wildcard brings. It counts if there is no key.
-			if first == nil {
+			if first == nil && found == 0 {
 				first, k.record = fault, record
 			}
 			continue

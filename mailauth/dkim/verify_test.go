@@ -91,6 +91,7 @@ func TestReasons(t *testing.T) {
 		{"right, upper case", tags("d=example.com", "d=EXAMPLE.com"), nil, "", mailauth.Pass},
 		{"right, Ed25519", sign(t, strings.NewReplacer("rsa-", "ed25519-", "s=rsa", "s=ed").Replace(good), header, body), nil, "", mailauth.Pass},
 		{"right, something else at the name", signed, key("v=spf1 -all", rsaKey), "", mailauth.Pass},
+		{"right, something else behind the key", signed, key(rsaKey, "v=spf1 -all"), "", mailauth.Pass},
 		{"right, key without v= and k=", signed, key(p), "", mailauth.Pass},
 		{"right, key for all", signed, key("v=DKIM1; s=*; h=sha1:sha256; t=y:s; n=a=20note; " + p), "", mailauth.Pass},
 		{"right, x= ahead", tags("t=1795348800", "t=1795348800; x=1795435200"), nil, "", mailauth.Pass},

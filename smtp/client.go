@@ -116,8 +116,8 @@ type Client struct {
 	block      []byte // of content
 }
 
-// NewClient begins with conn, which it closes in the end. Implicit TLS is the caller's: give
-// a *tls.Conn.
+// NewClient begins with conn, which it closes in the end. For implicit TLS give it a
+// *tls.Conn.
 func NewClient(conn net.Conn, o ClientOptions) *Client {
 	o.Timeouts = o.Timeouts.orDefault()
 	if o.Ahead == 0 {
@@ -133,11 +133,7 @@ func NewClient(conn net.Conn, o ClientOptions) *Client {
 	if o.Transcript > 0 {
 		t = NewTranscript(o.Transcript)
 	}
-	c := &Client{o: o, wire: NewWire(conn, FromClient, t), phases: make(map[mail.Stage]time.Duration)}
-	if _, ok := conn.(*tls.Conn); ok {
-		c.tls = c.wire.TLS()
-	}
-	return c
+	return &Client{o: o, wire: NewWire(conn, FromClient, t), phases: make(map[mail.Stage]time.Duration)}
 }
 
 // Extensions are those of the last Hello, without those of ClientOptions.Without.
@@ -159,9 +155,6 @@ func (c *Client) Transcript() *Transcript { return c.wire.Transcript() }
 // TLS is the state of the connection's TLS: version, cipher, certificates, and the
 // chains by which they were verified. nil in clear.
 func (c *Client) TLS() *tls.ConnectionState {
-	if c.tls != nil && !c.tls.HandshakeComplete { // implicit TLS shakes hands at the first read
-		c.tls = c.wire.TLS()
-	}
 	return c.tls
 }
 
@@ -199,10 +192,16 @@ func (c *Client) lost(stage mail.Stage) error {
 	return &Error{Stage: stage, Reply: c.broken.Reply, Err: fmt.Errorf("the session is over: %w", c.broken)}
 }
 
-// Greet waits for the banner. Anything but 220 is an error with the reply.
+// Greet waits for the banner, after the handshake where TLS is implicit (RFC 8314). Anything
+// but 220 is an error with the reply.
 func (c *Client) Greet(ctx context.Context) (mail.Reply, error) {
 	if c.broken != nil {
 		return mail.Reply{}, c.lost(mail.StageBanner)
+	}
+	if t, ok := c.wire.Conn().(*tls.Conn); ok {
+		if err := c.handshake(ctx, t.HandshakeContext); err != nil {
+			return mail.Reply{}, err
+		}
 	}
 	v := c.begin(ctx)
 	r, err := v.await(-1, mail.StageBanner)
@@ -275,10 +274,11 @@ func (c *Client) Hello(ctx context.Context, name string) (mail.Reply, error) {
 			}
 			return r, err
 		}
-		if r.Code/100 == 2 {
+		if r.Code/100 == 2 { // and HELO offers nothing, whatever else it says
 			c.odd |= OddHELO
+			c.hello, c.dirty, c.extensions, c.offered = true, false, Extensions{}, Extensions{}
+			return r, nil
 		}
-		r.Lines = r.Lines[:min(len(r.Lines), 1)] // HELO offers nothing
 	}
 	if r.Code/100 != 2 {
 		return r, c.verdict(mail.StageEHLO, r)
@@ -321,6 +321,11 @@ func (c *Client) StartTLS(ctx context.Context, config *tls.Config) error {
 	if c.wire.Buffered() > 0 {
 		return c.over(&Error{Stage: mail.StageSTARTTLS, Reply: r, Err: ErrInjected})
 	}
+	return c.handshake(ctx, func(ctx context.Context) error { return c.wire.Upgrade(ctx, config, c.o.Handshake) })
+}
+
+// handshake does one within its time, as a stage of its own.
+func (c *Client) handshake(ctx context.Context, do func(context.Context) error) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, c.o.Timeouts.TLS, ErrTimeout)
 	defer cancel()
@@ -328,7 +333,7 @@ func (c *Client) StartTLS(ctx context.Context, config *tls.Config) error {
 	defer release()
 	c.wire.SetReadTimeout(c.o.Timeouts.TLS)
 	c.wire.SetWriteTimeout(c.o.Timeouts.TLS)
-	err = c.wire.Upgrade(ctx, config, c.o.Handshake)
+	err := do(ctx)
 	c.phases[mail.StageTLS] += time.Since(began)
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {

@@ -3,6 +3,7 @@ package smtp
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/postroad/postroad/mail"
 )
@@ -45,13 +46,17 @@ type Error struct {
 
 // Error gives the stage, what happened, and the reply.
 func (e *Error) Error() string {
-	s := string(e.Stage)
+	var parts []string
+	if e.Stage != mail.StageUnknown {
+		parts = append(parts, string(e.Stage))
+	}
 	if e.Err != nil {
-		s += ": " + e.Err.Error()
+		parts = append(parts, e.Err.Error())
 	}
 	if e.Reply.Code != 0 {
-		s += ": " + e.Reply.String()
+		parts = append(parts, e.Reply.String())
 	}
+	s := strings.Join(parts, ": ")
 	if e.Uncertain {
 		s += " (may be delivered)"
 	}

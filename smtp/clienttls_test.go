@@ -179,6 +179,33 @@ func TestHandshakeFails(t *testing.T) {
 	}
 }
 
+// TestImplicitTLS: its handshake comes before the banner and is a stage of its own.
+func TestImplicitTLS(t *testing.T) {
+	for _, name := range []string{"mx.example", "other.example"} {
+		synctest.Test(t, func(t *testing.T) {
+			near, far := longPipe(oneWay)
+			done := make(chan error, 1)
+			go func() {
+				done <- Serve(t.Context(), far, &ServerOptions{TLS: serverTLS(t), ImplicitTLS: true}, Ordinary{})
+			}()
+			config := clientTLS(t)
+			config.ServerName = name
+			c := NewClient(tls.Client(near, config), ClientOptions{})
+			_, err := c.Greet(t.Context())
+			if err == nil {
+				_, err = c.Hello(t.Context(), "mail.example.org")
+			}
+			var e *Error
+			if trusted := name == "mx.example"; trusted != (err == nil) || !trusted && (!errors.As(err, &e) || e.Stage != mail.StageTLS) ||
+				trusted && (c.TLS() == nil || c.Phases()[mail.StageBanner] != 2*oneWay) || c.Phases()[mail.StageTLS] != 2*oneWay {
+				t.Errorf("%s: %v, phases %v", name, err, c.Phases())
+			}
+			_ = c.Quit(t.Context())
+			<-done
+		})
+	}
+}
+
 // TestStartTLSNotOffered: nothing is said, and the session goes on.
 func TestStartTLSNotOffered(t *testing.T) {
 	between(t, ServerOptions{}, Ordinary{}, ClientOptions{}, false, func(c *Client) {

@@ -1,4 +1,4 @@
-// Package mta runs real mail servers, Debian's Postfix and Exim, in a [Cell]: a
+// Package mta runs real mail servers, Debian's Postfix, Exim, OpenSMTPD and Dovecot, in a [Cell]: a
 // closed place with a network, processes and configuration of its own, in which
 // receivers answer by script. What goes in is mail and scripts; what comes out is
 // what real servers write about it: bounces and logs.

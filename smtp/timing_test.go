@@ -590,3 +590,27 @@ func (k *dawdler) Message(_ context.Context, _ *Session, content io.Reader) []ma
 	}
 	return nil
 }
+
+// A handler that panics takes its connection with it, and nothing else.
+func TestHandlerPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		caught := make(chan any, 1)
+		go func() {
+			defer func() { caught <- recover() }()
+			k := &keeper{onRcpt: func(context.Context, *Session) { panic("boom") }}
+			_ = Serve(t.Context(), there, &ServerOptions{}, k)
+		}()
+		go io.Copy(io.Discard, here)
+		if _, err := io.WriteString(here, strings.Join(inData[:3], "\r\n")+"\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if got := <-caught; got != "boom" {
+			t.Error(got)
+		}
+		if _, err := io.WriteString(here, "x"); !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("the connection is open: %v", err)
+		}
+		here.Close()
+	})
+}

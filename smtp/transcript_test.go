@@ -75,6 +75,9 @@ func TestTranscriptBound(t *testing.T) {
 			kept++
 		}
 	}
+	if kept < 10 {
+		t.Errorf("only %d lines kept", kept)
+	}
 	if left := 1001 - kept; !strings.Contains(text, " "+strings.TrimSpace(strings.Join([]string{strconv.Itoa(left), "lines left out"}, " "))) {
 		t.Errorf("%d kept:\n%s", kept, text)
 	}

@@ -4,7 +4,6 @@ package examples_test
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,10 +13,12 @@ import (
 
 	"github.com/postroad/postroad/diagnose"
 	"github.com/postroad/postroad/examples/mta"
+	"github.com/postroad/postroad/examples/street"
 	"github.com/postroad/postroad/explain"
 	"github.com/postroad/postroad/lang"
 	"github.com/postroad/postroad/mail"
 	"github.com/postroad/postroad/provider"
+	"github.com/postroad/postroad/world"
 )
 
 // verdict is what is checked of one result.
@@ -201,71 +202,81 @@ func TestEveryExampleIsTold(t *testing.T) {
 	}
 }
 
-// live are a bounce and a log line that each server must write afresh.
-const (
-	refusal  = "550-5.7.26 Your email has been blocked because the sender is unauthenticated.\n550 5.7.26  https://support.google.com/mail/answer/81126#authentication x1-20020a17si1.1 - gsmtp"
-	deferral = "421 4.7.0 [TSS04] Messages from " + mta.Address + " temporarily deferred due to unexpected volume or user complaints - 4.16.55.1; see https://postmaster.yahooinc.com/error-codes"
-	message  = "From: <orders@bakery.example>\nTo: <anna@example.com>\nSubject: Your order\nMessage-ID: <1@bakery.example>\n\nIt is ready.\n"
-)
+// outside has two receivers: Google's refuses one mailbox and takes the rest, Yahoo's defers.
+const outside = `
+name = "Google refuses, Yahoo defers"
 
-// street opens a cell with two receiving hosts: Google's refuses, Yahoo's defers.
-func street(ctx context.Context, t *testing.T) *mta.Cell {
-	t.Helper()
-	deps, err := mta.Find()
-	if err != nil {
-		t.Skip(err)
-	}
-	cell, err := mta.Open(ctx, mta.Options{Deps: deps, Host: "mail.bakery.example", Zone: map[string][]string{
-		"gmail.com":                  {"MX 5 gmail-smtp-in.l.google.com"},
-		"gmail-smtp-in.l.google.com": {"A 192.0.2.27"},
-		"yahoo.com":                  {"MX 1 mta5.am0.yahoodns.net"},
-		"mta5.am0.yahoodns.net":      {"A 192.0.2.73"},
-	}})
-	if errors.Is(err, mta.ErrUnavailable) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cell.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	for addr, r := range map[string]*mta.Receiver{
-		"192.0.2.27:25": {Host: "mx.google.com", TLS: true, Extensions: []string{"PIPELINING"}, Script: mta.Script{"final": {Reply: refusal}}},
-		"192.0.2.73:25": {Host: "mtaproxy511.free.mail.bf1.yahoo.com", TLS: true, Script: mta.Script{"mail": {Reply: deferral, Cut: true}}},
-	} {
-		l, err := cell.Listen(addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		go func() { _ = r.Serve(l) }()
-	}
-	return cell
-}
+[[provider]]
+id = "google"
+domains = ["gmail.com"]
+queued = "250 2.0.0 OK  {id} - gsmtp"
+[[provider.host]]
+name = "gmail-smtp-in.l.google.com"
+banner = "mx.google.com"
+addresses = ["192.0.2.27"]
+[[provider.temper]]
+do = "reject"
+preset = "gmail-5.7.26"
+recipients = ["anna.example@gmail.com"]
 
-// check sends two mails and judges what the server writes about them.
-func check(ctx context.Context, t *testing.T, cell *mta.Cell, log string, deferred string,
+[[provider]]
+id = "yahoo"
+domains = ["yahoo.com"]
+without = ["CHUNKING"] # a pipelining Exim would tell of the content, not of MAIL
+[[provider.host]]
+name = "mta5.am0.yahoodns.net"
+banner = "mtaproxy511.free.mail.bf1.yahoo.com"
+addresses = ["192.0.2.73"]
+[[provider.temper]]
+do = "reject"
+preset = "yahoo-tss04"
+`
+
+const message = "From: <orders@bakery.example>\nTo: <anna@example.com>\nSubject: Your order\nMessage-ID: <1@bakery.example>\n\nIt is ready.\n"
+
+// check sends three mails and judges what the server writes about them, then holds it against what
+// the receivers say. The words are those of the server's log about a mail that waits, and one that is gone.
+func check(ctx context.Context, t *testing.T, s *street.Street, log, deferred, sent string,
 	submit func(ctx context.Context, from, to, message string, args ...string) error) {
 	t.Helper()
 	const (
 		from   = "orders@bakery.example"
 		google = "anna.example@gmail.com"
+		taken  = "tom.example@gmail.com"
 		yahoo  = "usuario.ejemplo@yahoo.com"
 	)
-	for _, to := range []string{google, yahoo} {
+	for _, to := range []string{google, taken, yahoo} {
 		if err := submit(ctx, from, to, message); err != nil {
 			t.Fatal(err)
 		}
 	}
-	raw, err := cell.WaitMail(ctx, func(raw string) bool { return strings.Contains(raw, google) })
+	raw, err := s.WaitMail(ctx, func(raw string) bool { return strings.Contains(raw, google) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := cell.WaitLine(ctx, log, yahoo, deferred)
+	line, err := s.WaitLine(ctx, log, yahoo, deferred)
 	if err != nil {
 		t.Fatal(err)
+	}
+	gone, err := s.WaitLine(ctx, log, taken, sent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	truth := s.World.Truth()
+	for _, c := range []struct {
+		cause world.Cause
+		want  int
+	}{
+		{world.Cause{Kind: world.Refused, Provider: "google", Stage: mail.StageFinal, Code: 550}, 1},
+		{world.Cause{Kind: world.Refused, Provider: "yahoo", Stage: mail.StageMail, Code: 421}, 1},
+		{world.Cause{}, 2},
+	} {
+		if n := truth.Count(c.cause); n != c.want {
+			t.Errorf("the receivers know %+v %d times, want %d: %+v", c.cause, n, c.want, truth.Tally)
+		}
+	}
+	if truth.Messages != 1 || truth.Delivered("1@bakery.example", taken) != 1 {
+		t.Errorf("%d messages arrived: %+v", truth.Messages, truth.Accepted)
 	}
 	x := explainer(t, "bakery.example")
 	for _, c := range []struct {
@@ -276,6 +287,7 @@ func check(ctx context.Context, t *testing.T, cell *mta.Cell, log string, deferr
 	}{
 		{"bounce", raw, explain.KindBounce, mail.StageFinal, verdict{google, mail.Authentication, "google", mail.Permanent}},
 		{"log line", line, explain.KindLog, mail.StageMail, verdict{yahoo, mail.Throttling, "yahoo", mail.Temporary}},
+		{"log line of a delivery", gone, explain.KindLog, mail.StageFinal, verdict{taken, "", "google", mail.Delivered}},
 	} {
 		a := x.Answer(c.name, []byte(c.text), false)
 		if got := verdicts(a); a.Kind != c.kind || len(got) != 1 || got[0] != c.want {
@@ -294,21 +306,21 @@ func check(ctx context.Context, t *testing.T, cell *mta.Cell, log string, deferr
 func TestLivePostfixIsUnderstood(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	cell := street(ctx, t)
-	p, err := mta.StartPostfix(ctx, cell, mta.Setup{Host: "mail.bakery.example", Domain: "bakery.example"})
+	s := street.Try(ctx, t, "mail.bakery.example", outside)
+	p, err := mta.StartPostfix(ctx, s.Cell, mta.Setup{Host: "mail.bakery.example", Domain: "bakery.example"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(ctx, t, cell, "log/mail.log", "status=deferred", p.Submit)
+	check(ctx, t, s, "log/mail.log", "status=deferred", "status=sent", p.Submit)
 }
 
 func TestLiveEximIsUnderstood(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	cell := street(ctx, t)
-	x, err := mta.SetUpExim(ctx, cell, mta.Setup{Host: "mail.bakery.example", Domain: "bakery.example"})
+	s := street.Try(ctx, t, "mail.bakery.example", outside)
+	x, err := mta.SetUpExim(ctx, s.Cell, mta.Setup{Host: "mail.bakery.example", Domain: "bakery.example"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(ctx, t, cell, "log/exim4/mainlog", " == ", x.Submit)
+	check(ctx, t, s, "log/exim4/mainlog", " == ", " => ", x.Submit)
 }

@@ -13,6 +13,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,7 +31,7 @@ const (
 )
 
 // openCell makes a place for real mail servers, or skips aloud.
-func openCell(t *testing.T, zone map[string][]string) (context.Context, *mta.Cell) {
+func openCell(t *testing.T, zone string) (context.Context, *mta.Cell) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts real mail servers")
@@ -190,7 +191,7 @@ func (x target) farMessages(run string) []*Message {
 }
 
 // run sends all messages in one call and looks for them at the far end.
-func (x target) run(t *testing.T, ctx context.Context, cell *mta.Cell, name string) {
+func (x target) run(ctx context.Context, t *testing.T, cell *mta.Cell, name string) {
 	c := x.connect(ctx, t, cell)
 	defer c.Close()
 	for _, keyword := range x.offers {
@@ -268,16 +269,16 @@ func (x target) variants() map[string]target {
 	return map[string]target{"all": x, "DATA": bare, "step": slow}
 }
 
-func runTargets(t *testing.T, ctx context.Context, cell *mta.Cell, targets map[string]target) {
+func runTargets(ctx context.Context, t *testing.T, cell *mta.Cell, targets map[string]target) {
 	for name, x := range targets {
 		for how, v := range x.variants() {
-			t.Run(name+" "+how, func(t *testing.T) { v.run(t, ctx, cell, name+"-"+how) })
+			t.Run(name+" "+how, func(t *testing.T) { v.run(ctx, t, cell, name+"-"+how) })
 		}
 	}
 }
 
 func TestPostfixTakes(t *testing.T) {
-	ctx, cell := openCell(t, nil)
+	ctx, cell := openCell(t, "")
 	certificate, key := pemOf(t)
 	writePEM(t, cell, "etc/postfix/own", certificate, key, 0)
 	_, err := mta.StartPostfix(ctx, cell, mta.Setup{Host: farHost, Domain: farDomain, Main: map[string]string{
@@ -289,10 +290,69 @@ func TestPostfixTakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	offers := []string{"PIPELINING", "SIZE", "8BITMIME", "DSN", "CHUNKING", "ENHANCEDSTATUSCODES"}
-	runTargets(t, ctx, cell, map[string]target{
+	runTargets(ctx, t, cell, map[string]target{
 		"clear": {address: "127.0.0.1:25", offers: append(offers, "STARTTLS"), refuses: "unknown", quoted: true},
 		"TLS":   {address: "127.0.0.1:25", offers: offers, refuses: "unknown", quoted: true, secure: true},
 	})
+}
+
+// TestPostfixIsIntroduced: what PROXY and XCLIENT say of the client stands in Postfix's Received field.
+func TestPostfixIsIntroduced(t *testing.T) {
+	ctx, cell := openCell(t, "localhost. A 127.0.0.1\n")
+	_, err := mta.StartPostfix(ctx, cell, mta.Setup{Host: farHost, Domain: farDomain, Main: map[string]string{
+		"inet_protocols": "all", "smtpd_upstream_proxy_protocol": "haproxy", "smtpd_authorized_xclient_hosts": "203.0.113.9",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name    string
+		version int
+		source  string
+		xclient map[string]string
+		want    string
+	}{
+		{"v1", 1, "203.0.113.7:4711", nil, "from client.example.org (unknown [203.0.113.7])"},
+		{"v2", 2, "203.0.113.8:4711", nil, "from client.example.org (unknown [203.0.113.8])"},
+		{"xclient", 2, "203.0.113.9:4711", map[string]string{"NAME": "spammer.example", "ADDR": "198.51.100.77", "HELO": "he.example", "LOGIN": "jane+doe"},
+			"from he.example (spammer.example [198.51.100.77])"},
+		{"xclient-v6", 2, "203.0.113.9:4711", map[string]string{"NAME": "six.example", "ADDR": "2001:db8::77", "HELO": "he.example"},
+			"from he.example (six.example [IPv6:2001:db8::77])"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conn, err := cell.Dial(ctx, "127.0.0.1", "127.0.0.1:25")
+			if err != nil {
+				t.Fatal(err)
+			}
+			client := NewClient(conn, ClientOptions{Transcript: 8 << 10})
+			defer client.Close()
+			err = client.ProxyHeader(ctx, c.version, netip.MustParseAddrPort(c.source), netip.MustParseAddrPort("198.51.100.25:25"))
+			if err == nil {
+				_, err = client.Greet(ctx)
+			}
+			if err == nil {
+				_, err = client.Hello(ctx, "client.example.org")
+			}
+			if err == nil && c.xclient != nil {
+				if err = client.XClient(ctx, c.xclient); err == nil {
+					_, err = client.Hello(ctx, c.xclient["HELO"])
+				}
+			}
+			m := readMessage(t, "a", farMail("introduced-"+c.name, "x\r\n"))
+			m.To[0].To.Domain = farDomain
+			if err == nil {
+				err = client.Send(ctx, m)
+			}
+			if err != nil || !m.To[0].Delivered {
+				t.Fatalf("%v, %v\n%s", err, m.To[0].Err, client.Transcript())
+			}
+			_ = client.Quit(ctx)
+			raw, err := cell.WaitMail(ctx, func(raw string) bool { return strings.Contains(raw, "Subject: introduced-"+c.name+"\n") })
+			if err != nil || !strings.Contains(raw, c.want) {
+				t.Errorf("%v: no %q in\n%s", err, c.want, raw)
+			}
+		})
+	}
 }
 
 // writePEM writes certificate and key where the owner of a server may read them.
@@ -308,7 +368,7 @@ func writePEM(t *testing.T, cell *mta.Cell, name, certificate, key string, mode 
 }
 
 func TestEximTakes(t *testing.T) {
-	ctx, cell := openCell(t, nil)
+	ctx, cell := openCell(t, "")
 	certificate, key := pemOf(t)
 	writePEM(t, cell, "etc/exim4/own", certificate, key, 0o644) // read by a user of its own
 	x, err := mta.SetUpExim(ctx, cell, mta.Setup{Host: farHost, Domain: farDomain, Main: map[string]string{
@@ -322,14 +382,14 @@ func TestEximTakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	offers := []string{"PIPELINING", "SIZE", "8BITMIME", "DSN", "CHUNKING"}
-	runTargets(t, ctx, cell, map[string]target{
+	runTargets(ctx, t, cell, map[string]target{
 		"clear": {address: "127.0.0.1:25", offers: append(offers, "STARTTLS"), quoted: true},
 		"TLS":   {address: "127.0.0.1:25", offers: offers, quoted: true, secure: true},
 	})
 }
 
 func TestOpenSMTPDTakes(t *testing.T) {
-	ctx, cell := openCell(t, nil)
+	ctx, cell := openCell(t, "")
 	// In clear only: Debian's OpenSMTPD 6.8 keeps its key in another process by means that OpenSSL 3 does
 	// not honour, and fails each handshake.
 	_, err := mta.StartOpenSMTPD(ctx, cell, mta.Setup{Host: farHost, Domain: farDomain}, 2525, []string{"a", "b"})
@@ -340,13 +400,13 @@ func TestOpenSMTPDTakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	offers := []string{"SIZE", "8BITMIME", "DSN", "ENHANCEDSTATUSCODES"}
-	runTargets(t, ctx, cell, map[string]target{
+	runTargets(ctx, t, cell, map[string]target{
 		"clear": {address: "127.0.0.1:2525", offers: offers, refuses: "unknown"},
 	})
 }
 
 func TestDovecotTakes(t *testing.T) {
-	ctx, cell := openCell(t, nil)
+	ctx, cell := openCell(t, "")
 	certificate, key := pemOf(t)
 	_, err := mta.StartDovecot(ctx, cell, mta.Setup{Host: farHost, Domain: farDomain}, 24, []string{"a", "b", "full"}, certificate, key)
 	if errors.Is(err, mta.ErrUnavailable) {
@@ -356,7 +416,7 @@ func TestDovecotTakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	offers := []string{"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING"}
-	runTargets(t, ctx, cell, map[string]target{
+	runTargets(ctx, t, cell, map[string]target{
 		"clear": {address: "127.0.0.1:24", lmtp: true, offers: append(offers, "STARTTLS"), refuses: "unknown", full: "full", inboxes: "mail/%s/new/*"},
 		"TLS":   {address: "127.0.0.1:24", lmtp: true, offers: offers, refuses: "unknown", full: "full", secure: true, inboxes: "mail/%s/new/*"},
 	})
@@ -414,10 +474,8 @@ func serveAll(ctx context.Context, l net.Listener, o *ServerOptions, h Handler) 
 // TestPostfixAndEximBring has real clients send to our server: with everything offered and with
 // next to nothing.
 func TestPostfixAndEximBring(t *testing.T) {
-	ctx, cell := openCell(t, map[string][]string{
-		"all.example": {"MX 10 mx.all.example"}, "mx.all.example": {"A 192.0.2.10"},
-		"bare.example": {"MX 10 mx.bare.example"}, "mx.bare.example": {"A 192.0.2.11"},
-	})
+	ctx, cell := openCell(t, "all.example. MX 10 mx.all.example.\nmx.all.example. A 192.0.2.10\n"+
+		"bare.example. MX 10 mx.bare.example.\nmx.bare.example. A 192.0.2.11\n")
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	k := &taker{came: make(chan struct{}, 100)}
@@ -425,7 +483,7 @@ func TestPostfixAndEximBring(t *testing.T) {
 		"192.0.2.10:25": {Host: "mx.all.example", TLS: serverTLS(t)},
 		"192.0.2.11:25": {Host: "mx.bare.example", Without: []string{"PIPELINING", "CHUNKING", "DSN", "SMTPUTF8", "SIZE"}},
 	} {
-		l, err := cell.Listen(address)
+		l, err := cell.Listen("tcp4", address)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,9 +14,8 @@ type round struct {
 
 // example is one message and what becomes of it.
 type example struct {
-	name    string // for people, and in its Message-ID
-	to      string
-	via     string   // the receiving host, see hosts; "" where trouble is in DNS
+	name    string   // for people, and in its Message-ID
+	to      string   // its domain says which receiver of hosts.toml
 	file    string   // the report that comes back is kept under this name
 	subject string   // of that report, where an earlier one must be passed over
 	ends    string   // without a report: words of the log line that ends the case, besides the recipient
@@ -53,16 +52,16 @@ func rounds() []round {
 				"enable_long_queue_ids":  "yes",
 			}},
 			cases: []example{
-				{name: "tss04", to: "usuario.ejemplo@yahoo.com", via: "yahoo-tss04", file: "postfix-yahoo-tss04.eml"},
-				{name: "starttls-cut", to: "tom.example@sky.com", via: "yahoo-cut", file: "postfix-starttls-cut.eml"},
-				{name: "timeout", to: "info@faraway.example", via: "deaf", file: "postfix-connect-timeout.eml"},
+				{name: "tss04", to: "usuario.ejemplo@yahoo.com", file: "postfix-yahoo-tss04.eml"},
+				{name: "starttls-cut", to: "tom.example@sky.com", file: "postfix-starttls-cut.eml"},
+				{name: "timeout", to: "info@faraway.example", file: "postfix-connect-timeout.eml"},
 			},
 		},
 		{
 			name: "Postfix, delayed", from: bakery,
 			setup: mta.Setup{Host: bakery.host, Domain: bakery.domain, Main: map[string]string{"delay_warning_time": "1s"}},
 			cases: []example{
-				{name: "s775", to: "anna.example@msn.com", via: "outlook-s775", file: "postfix-delayed-outlook-s775.eml"},
+				{name: "s775", to: "anna.example@msn.com", file: "postfix-delayed-outlook-s775.eml"},
 			},
 		},
 		{
@@ -74,7 +73,7 @@ func rounds() []round {
 				"relay_domains": "example.com",
 			}},
 			cases: []example{
-				{name: "spoofed", to: "unknown@example.com", via: "small", forged: "8f14e45f@adsl-66.dialup.example", file: "backscatter.eml"},
+				{name: "spoofed", to: "unknown@example.com", forged: "8f14e45f@adsl-66.dialup.example", file: "backscatter.eml"},
 			},
 		},
 		{
@@ -87,15 +86,15 @@ func rounds() []round {
 			name: "Exim, expired", exim: true, from: hosting, keep: "exim-expired.log",
 			setup: mta.Setup{Host: hosting.host, Domain: hosting.domain, Retry: "2s", Main: map[string]string{"delay_warning": ""}},
 			cases: []example{
-				{name: "socketerror", to: "john.example@aol.com", via: "yahoo-socket", file: "exim-yahoo-expired.eml"},
-				{name: "refused", to: "info@closed.example", via: "closed", file: "exim-connection-refused.eml"},
+				{name: "socketerror", to: "john.example@aol.com", file: "exim-yahoo-expired.eml"},
+				{name: "refused", to: "info@closed.example", file: "exim-connection-refused.eml"},
 			},
 		},
 		{
 			name: "Exim, delayed", exim: true, from: hosting,
 			setup: mta.Setup{Host: hosting.host, Domain: hosting.domain, Main: map[string]string{"delay_warning": "1s"}},
 			cases: []example{
-				{name: "greylisted", to: "grey@example.net", via: "grey", file: "exim-delayed-greylisting.eml"},
+				{name: "greylisted", to: "grey@example.net", file: "exim-delayed-greylisting.eml"},
 			},
 		},
 	}
@@ -104,59 +103,59 @@ func rounds() []round {
 // postfixCases and eximCases happen with ordinary settings: what is refused
 // comes back at once, what is deferred stays in the queue.
 var postfixCases = []example{
-	{name: "delivered", to: "anna@example.com", via: "small", args: []string{"-N", "success,delay,failure"}, subject: "Subject: Successful Mail", file: "postfix-delivered.eml"},
-	{name: "user-unknown", to: "unknown@example.com", via: "small", file: "postfix-user-unknown.eml"},
-	{name: "mailbox-full", to: "full.example@gmail.com", via: "gmail", file: "postfix-gmail-mailbox-full.eml"},
-	{name: "unauthenticated", to: "anna.example@gmail.com", via: "gmail", file: "postfix-gmail-unauthenticated.eml"},
-	{name: "tss04", to: "usuario.ejemplo@yahoo.com", via: "yahoo-tss04"},
-	{name: "socketerror", to: "john.example@aol.com", via: "yahoo-socket"},
-	{name: "expired-elsewhere", to: "jane.example@yahoo.co.uk", via: "yahoo-expired"},
-	{name: "starttls-cut", to: "tom.example@sky.com", via: "yahoo-cut"},
-	{name: "handshake-cut", to: "tina.example@rocketmail.com", via: "yahoo-handshake"},
-	{name: "sc-001", to: "anna.example@hotmail.com", via: "outlook-sc001", file: "postfix-hotmail-sc-001.eml"},
-	{name: "rp-001", to: "anna.example@live.com", via: "outlook-rp001"},
-	{name: "s3150", to: "anna.example@outlook.com", via: "outlook-s3150", file: "postfix-outlook-s3150.eml"},
-	{name: "s775", to: "anna.example@msn.com", via: "outlook-s775"},
-	{name: "5.7.515", to: "anna.exemple@hotmail.fr", via: "outlook-515"},
-	{name: "5.7.509", to: "info@fabrikam.example", via: "tenant", file: "postfix-exchange-online-dmarc.eml"},
-	{name: "5.4.1", to: "nobody@fabrikam.example", via: "tenant"},
-	{name: "gmx-blocked", to: "max.beispiel@gmx.de", via: "gmx"},
-	{name: "t-online-reputation", to: "erika.beispiel@t-online.de", via: "t-online"},
-	{name: "orange-connections", to: "jean.exemple@orange.fr", via: "orange"},
-	{name: "greylisted", to: "grey@example.net", via: "grey"},
-	{name: "blocklist", to: "blocked@example.net", via: "grey"},
-	{name: "spam", to: "spam@example.com", via: "small"},
-	{name: "size", to: "info@tiny.example", via: "tiny", long: true, file: "postfix-size-limit.eml"},
-	{name: "tls-wanted-by-us", to: "info@oldschool.example", via: "plain"},
-	{name: "tls-wanted-by-them", to: "info@bank.example", via: "must-tls"},
-	{name: "refused", to: "info@closed.example", via: "closed"},
-	{name: "timeout", to: "info@faraway.example", via: "deaf"},
-	{name: "cut-after-dot", to: "info@slow.example", via: "hangs"},
+	{name: "delivered", to: "anna@example.com", args: []string{"-N", "success,delay,failure"}, subject: "Subject: Successful Mail", file: "postfix-delivered.eml"},
+	{name: "user-unknown", to: "unknown@example.com", file: "postfix-user-unknown.eml"},
+	{name: "mailbox-full", to: "full.example@gmail.com", file: "postfix-gmail-mailbox-full.eml"},
+	{name: "unauthenticated", to: "anna.example@gmail.com", file: "postfix-gmail-unauthenticated.eml"},
+	{name: "tss04", to: "usuario.ejemplo@yahoo.com"},
+	{name: "socketerror", to: "john.example@aol.com"},
+	{name: "expired-elsewhere", to: "jane.example@yahoo.co.uk"},
+	{name: "starttls-cut", to: "tom.example@sky.com"},
+	{name: "handshake-cut", to: "tina.example@rocketmail.com"},
+	{name: "sc-001", to: "anna.example@hotmail.com", file: "postfix-hotmail-sc-001.eml"},
+	{name: "rp-001", to: "anna.example@live.com"},
+	{name: "s3150", to: "anna.example@outlook.com", file: "postfix-outlook-s3150.eml"},
+	{name: "s775", to: "anna.example@msn.com"},
+	{name: "5.7.515", to: "anna.exemple@hotmail.fr"},
+	{name: "5.7.509", to: "info@fabrikam.example", file: "postfix-exchange-online-dmarc.eml"},
+	{name: "5.4.1", to: "nobody@fabrikam.example"},
+	{name: "gmx-blocked", to: "max.beispiel@gmx.de"},
+	{name: "t-online-reputation", to: "erika.beispiel@t-online.de"},
+	{name: "orange-connections", to: "jean.exemple@orange.fr"},
+	{name: "greylisted", to: "grey@example.net"},
+	{name: "blocklist", to: "blocked@example.net"},
+	{name: "spam", to: "spam@example.com"},
+	{name: "size", to: "info@tiny.example", long: true, file: "postfix-size-limit.eml"},
+	{name: "tls-wanted-by-us", to: "info@oldschool.example"},
+	{name: "tls-wanted-by-them", to: "info@bank.example"},
+	{name: "refused", to: "info@closed.example"},
+	{name: "timeout", to: "info@faraway.example"},
+	{name: "cut-after-dot", to: "info@slow.example"},
 	{name: "no-such-domain", to: "info@no-such-domain.example"},
 	{name: "servfail", to: "info@broken.example"},
 	{name: "null-mx", to: "info@nomail.example"},
 }
 
 var eximCases = []example{
-	{name: "delivered", to: "anna@example.com", via: "small"},
-	{name: "user-unknown", to: "unknown@example.com", via: "small", file: "exim-user-unknown.eml"},
-	{name: "mailbox-full", to: "full@example.com", via: "small"},
-	{name: "unauthenticated", to: "anna.example@gmail.com", via: "gmail", file: "exim-gmail-unauthenticated.eml"},
-	{name: "tss04", to: "usuario.ejemplo@yahoo.com", via: "yahoo-tss04"},
-	{name: "socketerror", to: "john.example@aol.com", via: "yahoo-socket"},
-	{name: "expired-elsewhere", to: "jane.example@yahoo.co.uk", via: "yahoo-expired"},
-	{name: "starttls-cut", to: "tom.example@sky.com", via: "yahoo-cut"},
-	{name: "handshake-cut", to: "tina.example@rocketmail.com", via: "yahoo-handshake"},
-	{name: "sc-001", to: "anna.example@hotmail.com", via: "outlook-sc001"},
-	{name: "rp-001", to: "anna.example@live.com", via: "outlook-rp001"},
-	{name: "s3150", to: "anna.example@outlook.com", via: "outlook-s3150"},
-	{name: "s775", to: "anna.example@msn.com", via: "outlook-s775"},
-	{name: "5.7.515", to: "anna.exemple@hotmail.fr", via: "outlook-515", file: "exim-hotmail-5.7.515.eml"},
-	{name: "5.7.509", to: "info@fabrikam.example", via: "tenant"},
-	{name: "gmx-blocked", to: "max.beispiel@gmx.de", via: "gmx"},
-	{name: "greylisted", to: "grey@example.net", via: "grey"},
-	{name: "tls-wanted-by-us", to: "info@oldschool.example", via: "plain"},
-	{name: "refused", to: "info@closed.example", via: "closed"},
-	{name: "timeout", to: "info@faraway.example", via: "deaf"},
+	{name: "delivered", to: "anna@example.com"},
+	{name: "user-unknown", to: "unknown@example.com", file: "exim-user-unknown.eml"},
+	{name: "mailbox-full", to: "full@example.com"},
+	{name: "unauthenticated", to: "anna.example@gmail.com", file: "exim-gmail-unauthenticated.eml"},
+	{name: "tss04", to: "usuario.ejemplo@yahoo.com"},
+	{name: "socketerror", to: "john.example@aol.com"},
+	{name: "expired-elsewhere", to: "jane.example@yahoo.co.uk"},
+	{name: "starttls-cut", to: "tom.example@sky.com"},
+	{name: "handshake-cut", to: "tina.example@rocketmail.com"},
+	{name: "sc-001", to: "anna.example@hotmail.com"},
+	{name: "rp-001", to: "anna.example@live.com"},
+	{name: "s3150", to: "anna.example@outlook.com"},
+	{name: "s775", to: "anna.example@msn.com"},
+	{name: "5.7.515", to: "anna.exemple@hotmail.fr", file: "exim-hotmail-5.7.515.eml"},
+	{name: "5.7.509", to: "info@fabrikam.example"},
+	{name: "gmx-blocked", to: "max.beispiel@gmx.de"},
+	{name: "greylisted", to: "grey@example.net"},
+	{name: "tls-wanted-by-us", to: "info@oldschool.example"},
+	{name: "refused", to: "info@closed.example"},
+	{name: "timeout", to: "info@faraway.example"},
 	{name: "no-such-domain", to: "info@no-such-domain.example"},
 }

@@ -1,7 +1,7 @@
 // Command make makes the examples that real mail servers wrote: it starts
-// Postfix and Exim in a closed place (package mta), has them send mail to
-// receivers that refuse, delay or cut it by script (hosts.go), and keeps the
-// bounces and the logs. What stands in examples/*.eml and *.log after it ran is
+// Postfix and Exim in a closed place (package mta), has them send mail into a
+// simulated outside (package world) whose receivers refuse, delay or cut it as
+// hosts.toml says, and keeps the bounces and the logs. What stands in examples/*.eml and *.log after it ran is
 // as the servers wrote it, byte for byte.
 //
 // It needs root, for a network of its own, and the servers that etc/test-deps
@@ -27,6 +27,8 @@ import (
 	"time"
 
 	"github.com/postroad/postroad/examples/mta"
+	"github.com/postroad/postroad/examples/street"
+	"github.com/postroad/postroad/world"
 )
 
 func main() {
@@ -83,7 +85,11 @@ type server interface {
 
 // make plays the cases of a round in one cell, one after the other.
 func (r *round) make(ctx context.Context, deps, out string) (version string, err error) {
-	cell, err := mta.Open(ctx, mta.Options{Deps: deps, Host: r.setup.Host, Zone: zone(r)})
+	outside, err := hosts(r)
+	if err != nil {
+		return "", err
+	}
+	cell, err := street.Open(ctx, outside, mta.Options{Deps: deps, Host: r.setup.Host}, world.Options{})
 	if err != nil {
 		return "", err
 	}
@@ -92,15 +98,15 @@ func (r *round) make(ctx context.Context, deps, out string) (version string, err
 			err = e
 		}
 	}()
-	if err := receive(cell, r); err != nil {
+	if err := cell.Deaf(deaf); err != nil {
 		return "", err
 	}
-	s, err := r.start(ctx, cell)
+	s, err := r.start(ctx, cell.Cell)
 	if err != nil {
 		return "", err
 	}
 	for i, c := range r.cases {
-		if err := r.play(ctx, cell, s, i, c, out); err != nil {
+		if err := r.play(ctx, cell.Cell, s, i, c, out); err != nil {
 			return "", fmt.Errorf("case %s: %w", c.name, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,17 +115,26 @@ func (t *teller) truth(delayed int) string {
 	stamp := func(at time.Time) string { return at.In(berlin).Format("2006-01-02T15:04:05-07:00") }
 	fmt.Fprintf(&b, "# What was planted in this week, and what the receivers counted. Written by examples/make.\n\n"+
 		"[week]\nbegin = %s\nend = %s\nletters = %d\n\n", stamp(weekBegin), stamp(weekEnd), t.sent)
-	fmt.Fprintf(&b, "[planted]\nprovider = \"yahoo\"\nclass = \"transport\"\nstage = \"starttls\"\nbegin = %s\nend = %s\naddresses = [%q, %q]\n"+
+	p := t.planted
+	fmt.Fprintf(&b, "[planted]\nprovider = %q\nclass = \"transport\"\nstage = %q\nbegin = %s\nend = %s\naddresses = [%s]\n"+
 		"first_cut = %s\nlast_cut = %s\ndelay_warnings = %d\n\n",
-		stamp(cutBegin), stamp(cutEnd), cutAt[0], cutAt[1], stamp(t.first), stamp(t.last), delayed)
+		p.provider, p.at, stamp(p.begin), stamp(p.end), quoted(p.addresses), stamp(t.first), stamp(t.last), delayed)
 	fmt.Fprintf(&b, "[queue]\nat = %s\nmessages = %d\n", stamp(look), t.waiting)
-	section := func(name string, m map[string]int) {
+	section := func(name string, m map[netip.Addr]int) {
 		fmt.Fprintf(&b, "\n[%s]\n", name)
-		for _, ip := range slices.Sorted(maps.Keys(m)) {
+		for _, ip := range slices.SortedFunc(maps.Keys(m), netip.Addr.Compare) {
 			fmt.Fprintf(&b, "%q = %d\n", ip, m[ip])
 		}
 	}
 	section("cut", t.cut)
 	section("taken", t.taken)
 	return b.String()
+}
+
+func quoted(all []netip.Addr) string {
+	texts := make([]string, len(all))
+	for i, a := range all {
+		texts[i] = fmt.Sprintf("%q", a)
+	}
+	return strings.Join(texts, ", ")
 }

@@ -15,27 +15,34 @@ import (
 	"time"
 
 	"github.com/postroad/postroad/examples/mta"
+	"github.com/postroad/postroad/examples/street"
+	"github.com/postroad/postroad/world"
 )
 
 // week plays the week and writes its files to out.
 func week(ctx context.Context, deps, out string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Minute)
 	defer cancel()
-	clock := mta.NewClock(weekBegin.Add(-time.Minute))
-	w := &world{clock: clock, seen: make(map[string]int), grey: make(map[string]time.Time), cut: make(map[string]int), taken: make(map[string]int)}
-	cell, err := mta.Open(ctx, mta.Options{Deps: deps, Host: bakery.host, Zone: weekZone(), Clock: clock, Local: "Europe/Berlin",
+	what, err := readPlanted()
+	if err != nil {
+		return err
+	}
+	outside, err := scenario(weekScenario, bakery, clients()...)
+	if err != nil {
+		return err
+	}
+	clock, count := mta.NewClock(weekBegin.Add(-time.Minute)), newCounter()
+	cell, err := street.Open(ctx, outside, mta.Options{Deps: deps, Host: bakery.host, Clock: clock, Local: "Europe/Berlin",
 		Syslog: &mta.Syslog{Name: "log/mail.log", Host: "mail", Zone: berlin,
 			// Postfix wonders about files that bear the machine's time, and when the
 			// clock jumps while one of its processes waits for another.
-			Drop: []string{"file system clock is", "resetting file time stamps", "unix_trigger_event: read timeout"}}})
+			Drop: []string{"file system clock is", "resetting file time stamps", "unix_trigger_event: read timeout"}}},
+		world.Options{Watch: count.watch, Pass: func(d time.Duration) { _ = clock.Pass(d) }}) // its error comes again at the next jump
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, cell.Close()) }()
-	if err := w.open(cell); err != nil {
-		return err
-	}
-	p, err := mta.StartPostfix(ctx, cell, mta.Setup{Host: bakery.host, Domain: bakery.domain, Main: map[string]string{
+	p, err := mta.StartPostfix(ctx, cell.Cell, mta.Setup{Host: bakery.host, Domain: bakery.domain, Main: map[string]string{
 		"maillog_file":    "",
 		"inet_interfaces": "127.0.0.1, " + us,
 		"mynetworks":      "127.0.0.0/8, 198.51.100.0/24",
@@ -48,7 +55,7 @@ func week(ctx context.Context, deps, out string) (err error) {
 	if err != nil {
 		return err
 	}
-	t := &teller{world: w, cell: cell, postfix: p, out: out}
+	t := &teller{counter: count, planted: what, clock: clock, cell: cell.Cell, postfix: p, out: out}
 	if err := t.tell(ctx, letters()); err != nil {
 		return err
 	}
@@ -58,7 +65,9 @@ func week(ctx context.Context, deps, out string) (err error) {
 // teller lets the week happen: it hands over the letters, wakes the queue when a
 // message is due, and jumps over the time between.
 type teller struct {
-	*world
+	*counter
+	planted planted
+	clock   *mta.Clock
 	cell    *mta.Cell
 	postfix *mta.Postfix
 	out     string

@@ -11,9 +11,11 @@ const (
 
 // Options of a cell.
 type Options struct {
-	Deps string              // as [Find] gives it
-	Host string              // the machine's name, "mail.contoso.example"
-	Zone map[string][]string // the whole of DNS, see [ServeDNS]
+	Deps string // as [Find] gives it
+	Host string // the machine's name, "mail.contoso.example"
+	// Zone is the whole of DNS, in the form that package dns/zone reads; "" where a
+	// world in the cell answers at [NameServer].
+	Zone string
 	// Clock is the servers' time, nil for the machine's; Local is their zone as the
 	// environment variable TZ has it, "" for UTC.
 	Clock *Clock
@@ -21,6 +23,9 @@ type Options struct {
 	// Syslog takes what they log, nil if they write files themselves.
 	Syslog *Syslog
 }
+
+// NameServer is where the cell's servers ask for DNS.
+const NameServer = "127.0.0.1:53"
 
 // Address is where the cell's mail servers send from.
 const Address = "198.51.100.25"

@@ -11,11 +11,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 	"unsafe"
+
+	"github.com/postroad/postroad/dns/zone"
 )
 
 // Cell is a closed place for mail servers. Its methods may be called from any
@@ -36,7 +39,7 @@ type Cell struct {
 // the cell's own.
 var networks = [...]string{"192.0.2.1", "198.51.100.1", "203.0.113.1"}
 
-// Open makes a cell with a running DNS server and nothing else in it. The error
+// Open makes a cell in which nothing runs but DNS, if it has a zone. The error
 // wraps [ErrUnavailable] where the kernel refuses (a container without rights).
 func Open(ctx context.Context, o Options) (*Cell, error) {
 	dir, err := os.MkdirTemp("", "postroad-cell-")
@@ -66,19 +69,43 @@ func (c *Cell) open(ctx context.Context, o Options) error {
 	if err := c.do(func() error { return c.start(ctx, o.Host) }); err != nil {
 		return err
 	}
-	var conn net.PacketConn
-	err := c.do(func() (err error) {
-		if conn, err = net.ListenPacket("udp4", "127.0.0.1:53"); err == nil {
-			c.closes = append(c.closes, conn)
-		}
-		return err
-	})
-	if err != nil {
+	if o.Zone == "" {
+		return nil
+	}
+	if err := c.serveDNS(o.Zone); err != nil {
 		return fmt.Errorf("start DNS: %w", err)
 	}
-	go ServeDNS(conn, o.Zone)
 	return nil
 }
+
+// serveDNS answers where the cell's resolv.conf asks, until the cell is closed.
+func (c *Cell) serveDNS(text string) error {
+	data, err := zone.Parse(text)
+	if err != nil {
+		return err
+	}
+	udp, err := c.ListenPacket("udp4", NameServer)
+	if err != nil {
+		return err
+	}
+	tcp, err := c.Listen("tcp4", NameServer)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background()) // the cell's life, not that of its opening
+	done := make(chan error, 1)
+	go func() { done <- data.Serve(ctx, udp, tcp) }()
+	c.closes = append(c.closes, ending(func() error {
+		cancel()
+		return <-done
+	}))
+	return nil
+}
+
+// ending is an io.Closer.
+type ending func() error
+
+func (e ending) Close() error { return e() }
 
 // live is the one thread that is in the cell's network: sockets made and
 // processes started on it are the cell's. It never leaves, and ends with the goroutine.
@@ -226,11 +253,11 @@ func (c *Cell) WriteFile(name, text string) error {
 	return os.WriteFile(path, []byte(text), 0o644)
 }
 
-// Listen opens a TCP port in the cell.
-func (c *Cell) Listen(addr string) (net.Listener, error) {
+// Listen is [net.Listen] in the cell, for a world in it among others.
+func (c *Cell) Listen(network, address string) (net.Listener, error) {
 	var l net.Listener
 	err := c.do(func() (err error) {
-		if l, err = net.Listen("tcp4", addr); err == nil {
+		if l, err = net.Listen(network, address); err == nil {
 			c.closes = append(c.closes, l)
 		}
 		return err
@@ -239,6 +266,31 @@ func (c *Cell) Listen(addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("listen in the cell: %w", err)
 	}
 	return l, nil
+}
+
+// ListenPacket is [net.ListenPacket] in the cell.
+func (c *Cell) ListenPacket(network, address string) (net.PacketConn, error) {
+	var conn net.PacketConn
+	err := c.do(func() (err error) {
+		if conn, err = net.ListenPacket(network, address); err == nil {
+			c.closes = append(c.closes, conn)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listen in the cell: %w", err)
+	}
+	return conn, nil
+}
+
+// Interfaces is [net.Interfaces] in the cell: there is nothing but lo.
+func (c *Cell) Interfaces() ([]net.Interface, error) {
+	var all []net.Interface
+	err := c.do(func() (err error) {
+		all, err = net.Interfaces()
+		return err
+	})
+	return all, err
 }
 
 // Dial connects to a port in the cell, from any address of its networks.
@@ -325,7 +377,7 @@ func (c *Cell) Close() error {
 		_ = c.init.Wait() // killed: its error is no news
 		c.init = nil
 	}
-	for _, x := range c.closes {
+	for _, x := range slices.Backward(c.closes) { // what serves a port ends before the port
 		if err := x.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}

@@ -27,7 +27,13 @@ func (*Cell) Path(name string) string { return name }
 func (*Cell) WriteFile(string, string) error { return ErrUnavailable }
 
 // Listen is of no use here.
-func (*Cell) Listen(string) (net.Listener, error) { return nil, ErrUnavailable }
+func (*Cell) Listen(string, string) (net.Listener, error) { return nil, ErrUnavailable }
+
+// ListenPacket is of no use here.
+func (*Cell) ListenPacket(string, string) (net.PacketConn, error) { return nil, ErrUnavailable }
+
+// Interfaces is of no use here.
+func (*Cell) Interfaces() ([]net.Interface, error) { return nil, ErrUnavailable }
 
 // Dial is of no use here.
 func (*Cell) Dial(context.Context, string, string) (net.Conn, error) { return nil, ErrUnavailable }

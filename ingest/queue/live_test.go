@@ -2,7 +2,6 @@ package queue_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,7 +10,10 @@ import (
 
 	"github.com/postroad/postroad/event"
 	"github.com/postroad/postroad/examples/mta"
+	"github.com/postroad/postroad/examples/street"
 	"github.com/postroad/postroad/ingest/queue"
+	"github.com/postroad/postroad/mail"
+	"github.com/postroad/postroad/world"
 )
 
 const (
@@ -30,37 +32,47 @@ var waiting = map[string]string{
 	"hal.o'neil@yahoo.com": "said: " + deferral,
 }
 
-func open(ctx context.Context, t *testing.T) *mta.Cell {
+// outside defers at Yahoo's, refuses connections at one host, and fails in DNS at another domain.
+const outside = `
+name = "What makes mail wait"
+dns = "$ANSWER broken.example. servfail"
+
+[[provider]]
+id = "yahoo"
+domains = ["yahoo.com"]
+[[provider.host]]
+name = "mta5.am0.yahoodns.net"
+addresses = ["192.0.2.73"]
+[[provider.temper]]
+do = "reject"
+at = "rcpt"
+reply = "421 4.7.0 [TSS04] Messages from {source} temporarily deferred (unexpected volume"
+
+[[provider]]
+id = "closed"
+domains = ["closed.example"]
+[[provider.host]]
+name = "mx.closed.example"
+addresses = ["192.0.2.70"]
+[[provider.temper]]
+do = "refuse"
+`
+
+// arrived holds what waits against the truth: nothing has arrived, and each of Yahoo's recipients was
+// deferred. A 421 ends a session, so what came in it after the first was tried again.
+func arrived(t *testing.T, s *street.Street) {
 	t.Helper()
-	deps, err := mta.Find()
-	if err != nil {
-		t.Skip(err)
-	}
-	cell, err := mta.Open(ctx, mta.Options{Deps: deps, Host: "mail.bakery.example", Zone: map[string][]string{
-		"yahoo.com":             {"MX 1 mta5.am0.yahoodns.net"},
-		"mta5.am0.yahoodns.net": {"A 192.0.2.73"},
-		"closed.example":        {"MX 1 mx.closed.example"},
-		"mx.closed.example":     {"A 192.0.2.70"},
-		"broken.example":        {"SERVFAIL"},
-	}})
-	if errors.Is(err, mta.ErrUnavailable) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cell.Close(); err != nil {
-			t.Error(err)
+	truth := s.World.Truth()
+	yahoo := 0
+	for to := range waiting {
+		if strings.HasSuffix(to, "@yahoo.com") {
+			yahoo++
 		}
-	})
-	l, err := cell.Listen("192.0.2.73:25")
-	if err != nil {
-		t.Fatal(err)
 	}
-	r := &mta.Receiver{Host: "mta5.am0.yahoodns.net", Script: mta.Script{"rcpt": {Reply: deferral}}}
-	go func() { _ = r.Serve(l) }()
-	return cell
+	deferred := truth.Count(world.Cause{Provider: "yahoo", Kind: world.Refused, Stage: mail.StageRcpt, Code: 421})
+	if truth.Messages != 0 || deferred != yahoo || deferred != truth.Count(world.Cause{}) {
+		t.Errorf("%d arrived, and of %d at Yahoo's were deferred: %+v", truth.Messages, yahoo, truth.Tally)
+	}
 }
 
 // read reads a listing of a real server, of which nothing may be left out.
@@ -99,8 +111,8 @@ func submit(ctx context.Context, t *testing.T, give func(ctx context.Context, fr
 func TestLivePostfix(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
 	defer cancel()
-	cell := open(ctx, t)
-	p, err := mta.StartPostfix(ctx, cell, mta.Setup{Host: "mail.bakery.example", Domain: "bakery.example"})
+	s := street.Try(ctx, t, "mail.bakery.example", outside)
+	p, err := mta.StartPostfix(ctx, s.Cell, mta.Setup{Host: "mail.bakery.example", Domain: "bakery.example"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +125,7 @@ func TestLivePostfix(t *testing.T) {
 	}
 	submit(ctx, t, p.Submit)
 	for to := range waiting {
-		if _, err := cell.WaitLine(ctx, "log/mail.log", "to=<"+to+">", "status=deferred"); err != nil {
+		if _, err := s.WaitLine(ctx, "log/mail.log", "to=<"+to+">", "status=deferred"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -140,6 +152,7 @@ func TestLivePostfix(t *testing.T) {
 	if len(table) != len(waiting) || !slices.Equal(table, lines) {
 		t.Fatalf("postqueue -p gives\n%s\nand -j\n%s", show(table), show(lines))
 	}
+	arrived(t, s)
 	for _, m := range table {
 		if want, ok := waiting[m.Recipient]; !ok || !strings.Contains(m.Reason, want) || m.Sender != sender(m.Recipient) || m.Size < 100 || m.Count != 1 ||
 			time.Since(m.Arrived) > time.Minute || len(m.QueueID) < 8 || (m.RemoteIP == "") != strings.HasSuffix(m.Recipient, "broken.example") {
@@ -159,8 +172,8 @@ func show(items []queue.Item) string {
 func TestLiveExim(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
 	defer cancel()
-	cell := open(ctx, t)
-	x, err := mta.SetUpExim(ctx, cell, mta.Setup{Host: "mail.bakery.example", Domain: "bakery.example"})
+	s := street.Try(ctx, t, "mail.bakery.example", outside)
+	x, err := mta.SetUpExim(ctx, s.Cell, mta.Setup{Host: "mail.bakery.example", Domain: "bakery.example"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,6 +182,7 @@ func TestLiveExim(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	arrived(t, s)
 	items := read(t, queue.Exim, text)
 	if len(items) != len(waiting) {
 		t.Errorf("of\n%s\n%d items are read", text, len(items))

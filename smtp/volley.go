@@ -240,7 +240,8 @@ func (v *volley) putContent(w write) error {
 	if v.c.block == nil {
 		v.c.block = make([]byte, contentBlock)
 	}
-	until := time.Now().Add(t.Content + time.Duration(w.octets/int64(t.Rate))*time.Second)
+	const century = 100 * 365 * 24 * 3600 // seconds; more of them would not fit into a Duration
+	until := time.Now().Add(t.Content + time.Duration(min(w.octets/int64(t.Rate), century))*time.Second)
 	to := NewContentWriter(v.c.wire, w.form)
 	for at, size := int64(0), w.content.Size(); at < size; {
 		block := v.c.block[:min(contentBlock, size-at)]

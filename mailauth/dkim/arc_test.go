@@ -35,16 +35,16 @@ func seal(t testing.TB, instance int, cv, mail string) string {
 		return encode(signature)
 	}
 	ams := "ARC-Message-Signature: " + head + "c=relaxed/relaxed; h=from:subject; bh=" + encode(b.sum()) + "; b="
-	list, _, err := fields([]byte(ams + "\r\n" + header))
+	list, _, err := fields(nil, []byte(ams+"\r\n"+header))
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := examination{fields: list}
+	e := examination{fields: list, desk: &desk{fields: list}}
 	s, _ := parseSignature(strings.TrimPrefix(ams, "ARC-Message-Signature:"), arcSignature)
 	v := Verification{Signature: s}
 	e.headerHash(&check{Verification: &v})
-	header = ams + prove(e.buffer) + "\r\n" + header
-	if list, _, err = fields([]byte(header)); err != nil {
+	header = ams + prove(e.desk.text) + "\r\n" + header
+	if list, _, err = fields(nil, []byte(header)); err != nil {
 		t.Fatal(err)
 	}
 	var all []byte

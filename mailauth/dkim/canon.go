@@ -152,6 +152,13 @@ func newBody(c Canonicalization, h hash.Hash, limit int64) *body {
 	return &body{relaxed: c == Relaxed, hash: h, limit: limit}
 }
 
+// again makes it ready for another body.
+func (b *body) again(c Canonicalization, limit int64) *body {
+	b.hash.Reset()
+	*b = *newBody(c, b.hash, limit)
+	return b
+}
+
 // Write takes a piece of the body. It never fails.
 func (b *body) Write(p []byte) (int, error) {
 	i := 0

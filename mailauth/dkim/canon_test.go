@@ -202,7 +202,7 @@ func FuzzField(f *testing.F) {
 	f.Add("no colon\n")
 	f.Add("x: \r\r\n y\r")
 	f.Fuzz(func(t *testing.T, header string) {
-		list, _, err := fields([]byte(header))
+		list, _, err := fields(nil, []byte(header))
 		if err != nil {
 			return
 		}

@@ -145,8 +145,9 @@ func (k *KeyRecord) readKey(p string) *Error {
 // says nothing about DNS: the record is asked for each time. It may be used by
 // several goroutines; the zero value is ready.
 type Keys struct {
-	mu   sync.Mutex
-	read map[string]readKey
+	mu    sync.Mutex
+	read  map[string]readKey
+	desks desks
 }
 
 type readKey struct {

@@ -98,12 +98,11 @@ func (f *field) is(name string, hash uint32) bool {
 	return f.hash == hash && len(f.name) > 0 && equalFold(f.name, name)
 }
 
-// fields divides a header. bareLF says that a line ends without CR.
-func fields(header []byte) (list []field, bareLF bool, err error) {
+// fields divides a header, into the room of list. bareLF says that a line ends without CR.
+func fields(list []field, header []byte) (_ []field, bareLF bool, err error) {
 	if len(header) > MaxHeader {
 		return nil, false, tooLong()
 	}
-	list = make([]field, 0, min(32, 1+len(header)/40))
 	for i := 0; i < len(header); {
 		next := len(header)
 		if lf := bytes.IndexByte(header[i:], '\n'); lf >= 0 {
@@ -169,11 +168,11 @@ type picker struct {
 	taken  []bool
 }
 
-// reset begins anew with no field taken.
-func (p *picker) reset(list []field) {
-	p.fields = list
-	p.taken = slices.Grow(p.taken[:0], len(list))[:len(list)]
-	clear(p.taken)
+// newPicker begins with no field taken.
+func newPicker(d *desk) picker {
+	d.taken = slices.Grow(d.taken[:0], len(d.fields))[:len(d.fields)]
+	clear(d.taken)
+	return picker{fields: d.fields, taken: d.taken}
 }
 
 // take gives the last field of that name that has not been taken, or nil. hash is

@@ -95,6 +95,7 @@ type Signer struct {
 	always, present []string
 	expires         time.Duration
 	now             func() time.Time
+	desks           desks
 }
 
 // NewSigner checks the options.
@@ -195,8 +196,10 @@ func checkKey(k Key) (Key, error) {
 // its end. They belong before the message's first byte. The body is read once.
 // Errors are ErrFrom, ErrHeader, those of the body's reader and of the keys.
 func (s *Signer) Sign(ctx context.Context, m Message) ([]byte, error) {
-	list, _, err := fields(m.Header)
-	if err != nil {
+	desk := s.desks.take()
+	defer s.desks.leave(desk)
+	list, _, err := fields(desk.fields, m.Header)
+	if desk.fields = list; err != nil {
 		return nil, fmt.Errorf("sign with DKIM: %w", err)
 	}
 	from := 0
@@ -209,12 +212,13 @@ func (s *Signer) Sign(ctx context.Context, m Message) ([]byte, error) {
 	if from != 1 {
 		return nil, fmt.Errorf("sign with DKIM: %w; there are %d", ErrFrom, from)
 	}
-	b := newBody(Relaxed, sha256.New(), -1)
+	b := desk.body.again(Relaxed, -1)
 	if err := hashBody(ctx, m.Body, []*body{b}); err != nil {
 		return nil, fmt.Errorf("sign with DKIM: read the body: %w", err)
 	}
 	bodyHash := base64.StdEncoding.EncodeToString(b.sum())
-	signed, names := s.cover(list)
+	signed, names := s.cover(desk)
+	defer func() { desk.text, desk.names = signed, names }()
 	now := s.now()
 	fields := make([]byte, 0, 1024*len(s.keys))
 	for i := range s.keys {
@@ -239,11 +243,9 @@ func (s *Signer) Sign(ctx context.Context, m Message) ([]byte, error) {
 }
 
 // cover gives the signed header fields in canonical form, and h=.
-func (s *Signer) cover(list []field) (text []byte, names []string) {
-	var p picker
-	p.reset(list)
-	text = make([]byte, 0, 2048)
-	names = make([]string, 0, 2*len(s.always)+4)
+func (s *Signer) cover(d *desk) (text []byte, names []string) {
+	p := newPicker(d)
+	text, names = d.text[:0], d.names[:0]
 	add := func(name string) (n int) {
 		hash := nameHash(name)
 		for f := p.take(name, hash); f != nil; f = p.take(name, hash) {

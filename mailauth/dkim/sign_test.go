@@ -106,7 +106,7 @@ func TestSign(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			list, short, err := fields(field)
+			list, short, err := fields(nil, field)
 			if err != nil || short || len(list) != len(c.o.Keys) || !bytes.HasSuffix(field, []byte("\r\n")) {
 				t.Fatalf("%d fields, %v:\n%s", len(list), err, field)
 			}

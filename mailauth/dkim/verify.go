@@ -118,8 +118,7 @@ type examination struct {
 	checks []*check
 	bodies []*body
 	keys   []*key
-	picker picker
-	buffer []byte // the header in canonical form, of one signature after the other
+	desk   *desk
 }
 
 // check is one signature on its way through.
@@ -142,8 +141,15 @@ type key struct {
 
 func examine(ctx context.Context, r Resolver, m Message, o Options, signatures, chain bool) (Report, Chain, error) {
 	e := examination{Options: o.withDefaults()}
+	room := new(desks)
+	if e.Keys != nil {
+		room = &e.Keys.desks
+	}
+	e.desk = room.take()
+	defer room.leave(e.desk)
 	var err error
-	if e.fields, e.bareLF, err = fields(m.Header); err != nil {
+	e.fields, e.bareLF, err = fields(e.desk.fields, m.Header)
+	if e.desk.fields = e.fields; err != nil {
 		return Report{}, Chain{}, fmt.Errorf("verify DKIM: %w", err)
 	}
 	var report Report
@@ -315,7 +321,12 @@ func (e *examination) body(s *Signature) (*body, *Error) {
 	if len(e.bodies) == maxBodies {
 		return nil, &Error{Reason: TooMany, What: "too many different l= in one message"}
 	}
-	b := newBody(s.BodyCanon, sha256.New(), s.Length)
+	var b *body
+	if len(e.bodies) == 0 {
+		b = e.desk.body.again(s.BodyCanon, s.Length)
+	} else {
+		b = newBody(s.BodyCanon, sha256.New(), s.Length)
+	}
 	e.bodies = append(e.bodies, b)
 	return b, nil
 }
@@ -398,18 +409,15 @@ func (e *examination) proof(c *check) *Error {
 // headerHash hashes the header fields that a signature covers, and the signature's own
 // field without the signature proper (RFC 6376 section 3.7).
 func (e *examination) headerHash(c *check) [sha256.Size]byte {
-	p := &e.picker
-	p.reset(e.fields)
+	p := newPicker(e.desk)
 	p.taken[c.field] = true // it does not cover itself, whatever h= says
-	if e.buffer == nil {
-		e.buffer = make([]byte, 0, 2048)
-	}
-	e.buffer = e.buffer[:0]
-	hashes := make([]uint32, len(c.Headers))
+	text := e.desk.text[:0]
+	e.desk.hashes = slices.Grow(e.desk.hashes[:0], len(c.Headers))
+	hashes := e.desk.hashes[:len(c.Headers)]
 	for i, name := range c.Headers {
 		hashes[i] = nameHash(name)
 		if f := p.take(name, hashes[i]); f != nil {
-			e.buffer = appendField(e.buffer, c.HeaderCanon, f.raw)
+			text = appendField(text, c.HeaderCanon, f.raw)
 		} else if name != "" && !containsFold(c.Oversigned, name) {
 			if c.Oversigned == nil {
 				c.Oversigned = make([]string, 0, min(16, len(c.Headers)-i))
@@ -424,8 +432,9 @@ func (e *examination) headerHash(c *check) [sha256.Size]byte {
 			c.Added = append(c.Added, c.Headers[at])
 		}
 	}
-	e.buffer = appendUnsigned(e.buffer, c.HeaderCanon, e.fields[c.field].raw)
-	return sha256.Sum256(e.buffer)
+	text = appendUnsigned(text, c.HeaderCanon, e.fields[c.field].raw)
+	e.desk.text = text
+	return sha256.Sum256(text)
 }
 
 func containsFold(names []string, name string) bool {

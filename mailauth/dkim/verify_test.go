@@ -33,11 +33,11 @@ func sign(t testing.TB, tags, header, text string) string {
 		t.Fatal(err)
 	}
 	field := "DKIM-Signature: " + tags + "; bh=" + base64.StdEncoding.EncodeToString(b.sum()) + "; b="
-	list, _, err := fields([]byte(field + "\r\n" + header))
+	list, _, err := fields(nil, []byte(field+"\r\n"+header))
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := examination{fields: list}
+	e := examination{fields: list, desk: &desk{fields: list}}
 	sum := e.headerHash(&check{Verification: &Verification{Signature: s}})
 	var key crypto.Signer = private
 	how := crypto.SHA256

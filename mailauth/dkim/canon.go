@@ -260,6 +260,10 @@ func (b *body) relaxedLines(p []byte, pos int) int {
 			pos = at + 2
 			continue
 		}
+		if next := b.spaces(&r, p, pos, at, tab); next > pos {
+			pos = next
+			continue
+		}
 		at = min(at, tab)
 		lf := bytes.IndexByte(p[at:], '\n')
 		if lf < 0 {
@@ -271,6 +275,35 @@ func (b *body) relaxedLines(p []byte, pos int) int {
 	}
 	b.take(&r, p)
 	return pos
+}
+
+// spaces takes what is before several spaces at p[at:], of a line that begins at pos, and
+// gives where the line goes on: at the last of them, for that one counts, or behind the CRLF
+// that follows them. It gives pos where there is something else, or their end is not in p.
+func (b *body) spaces(r *run, p []byte, pos, at, tab int) int {
+	end := at
+	for end < len(p) && p[end] == ' ' {
+		end++
+	}
+	switch {
+	case end < at+2 || end >= len(p)-1 || tab < end+1 || p[end] == '\n':
+		return pos
+	case p[end] == '\r' && p[end+1] == '\n':
+		b.line(r, pos, at)
+		b.take(r, p)
+		return end + 2
+	case p[end] == '\r':
+		return pos
+	}
+	switch {
+	case at == pos: // at the begin of the line
+	case r.end == r.start:
+		*r = run{start: pos, end: at}
+	default:
+		r.end, r.inside = at, r.crlf
+	}
+	b.take(r, p)
+	return end - 1
 }
 
 // reduce takes a line that is not in canonical form, its LF included. Lines before it may

@@ -20,9 +20,10 @@ type STSOptions struct {
 	Interval time.Duration // no domain is fetched from more often, whatever its record says; 1 min
 	Refresh  time.Duration // a policy of this age is fetched again by Run; 24 h
 
-	// Failed hears of every fetch that failed, with the policy that is kept
-	// instead or the zero value (RFC 8461 section 3.3: tell the administrator
-	// unless the mode is none). It is called without locks held; it may be nil.
+	// Failed hears of every fetch that failed, with the policy that is kept instead
+	// or the zero value, so that the administrator can be told; not where what is
+	// kept is of mode none (RFC 8461 sections 3.3 and 10.2). It is called without
+	// locks held; it may be nil.
 	Failed func(domain string, kept STSPolicy, failure *Failure)
 }
 
@@ -163,11 +164,14 @@ func (c *STSCache) Get(ctx context.Context, domain string) STS {
 	if state != Published {
 		defer c.mu.Unlock()
 		s := k.answer(name, state)
-		if state == Broken {
+		switch {
+		case s.Policy.Mode == ModeNone: // taken back in order, which nobody needs to hear of (RFC 8461 sections 6 and 8.3)
+		case state == Broken:
 			s.Failure = &Failure{Result: STSPolicyInvalid, Code: "record-syntax", Reason: "the record is not valid", Err: err}
-		}
-		if state == Unknown {
+		case state == Unknown:
 			s.Failure = fetchFailure("record-lookup", "the record is not known", err)
+		case k != nil:
+			s.Failure = fetchFailure("record-missing", "the record is gone, and mode none did not take the policy back", nil)
 		}
 		return s
 	}
@@ -304,7 +308,7 @@ func (c *STSCache) fetch(ctx context.Context, f *flight, domain, id string) {
 	gaveUp := ctx.Err() != nil
 	c.mu.Unlock()
 	close(f.done)
-	if f.failure != nil && !gaveUp && c.o.Failed != nil {
+	if f.failure != nil && !gaveUp && before.Mode != ModeNone && c.o.Failed != nil {
 		c.o.Failed(domain, before, f.failure)
 	}
 }

@@ -358,7 +358,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			c.Get(t.Context(), "example.com")
 			o.record("absent")
 			pass(7*day - time.Second)
-			want(t, c.Get(t.Context(), "example.com"), "published enforce 1 live=false -")
+			want(t, c.Get(t.Context(), "example.com"), "published enforce 1 live=false record-missing")
 			pass(2 * time.Second)
 			want(t, c.Get(t.Context(), "example.com"), "none - - live=false -")
 			fetched(t, o, 1)
@@ -414,6 +414,99 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			o.record("absent")
 			pass(day + time.Second)
 			want(t, c.Get(t.Context(), "example.com"), "none - - live=false -")
+		}},
+		{"8.3 a domain that leaves by mode none is let go, and nobody is told", func(t *testing.T, o *outside) {
+			o.publish(ModeNone, 864000)
+			c := o.cache(t, func(options *STSOptions) {
+				options.Failed = func(domain string, kept STSPolicy, f *Failure) { t.Error(domain, kept.Mode, f) }
+			})
+			defer c.Close()
+			c.Get(t.Context(), "example.com")
+			ctx, cancel := context.WithCancel(t.Context())
+			go c.Run(ctx)
+			pass(day + time.Hour)
+			fetched(t, o, 2)
+			o.record("absent")
+			o.breakDown()
+			pass(3 * day)
+			want(t, c.Get(t.Context(), "example.com"), "published none 1 live=false -")
+			o.record("failed")
+			want(t, c.Get(t.Context(), "example.com"), "published none 1 live=false -")
+			pass(20 * day)
+			cancel()
+			synctest.Wait()
+			fetched(t, o, 2)
+			if c.Len() != 0 {
+				t.Error("still kept")
+			}
+		}},
+		{"8.3 a policy of mode none whose host is in trouble is nobody's alarm", func(t *testing.T, o *outside) {
+			o.publish(ModeNone, 864000)
+			c := o.cache(t, func(options *STSOptions) {
+				options.Failed = func(domain string, kept STSPolicy, f *Failure) { t.Error(domain, kept.Mode, f) }
+			})
+			defer c.Close()
+			c.Get(t.Context(), "example.com")
+			o.breakDown()
+			ctx, cancel := context.WithCancel(t.Context())
+			go c.Run(ctx)
+			pass(day + time.Hour)
+			cancel()
+			synctest.Wait()
+			if o.count() < 2 {
+				t.Error("not fetched again")
+			}
+		}},
+		{"10.2 a policy is fetched again though its record is kept from us", func(t *testing.T, o *outside) {
+			c := o.cache(t)
+			defer c.Close()
+			c.Get(t.Context(), "example.com")
+			ctx, cancel := context.WithCancel(t.Context())
+			go c.Run(ctx)
+			for n, record := range []string{"failed", "absent", "bogus", "v=STSv1; id=;"} {
+				o.record(record)
+				pass(5 * day) // the four are more than max_age
+				s := c.Get(t.Context(), "example.com")
+				if s.State != Published || s.Live || s.ID != "1" || time.Since(s.Fetched) > day+time.Hour {
+					t.Errorf("%d: %v live=%v id %s, fetched %v ago", n, s.State, s.Live, s.ID, time.Since(s.Fetched))
+				}
+			}
+			o.record("v=STSv1; id=2;")
+			o.publish(ModeTesting, 604800)
+			want(t, c.Get(t.Context(), "example.com"), "published testing 2 live=true -")
+			cancel()
+			synctest.Wait()
+		}},
+		{"10.2 a refresh that fails without a record is told long before the policy expires", func(t *testing.T, o *outside) {
+			told := 0
+			c := o.cache(t, func(options *STSOptions) {
+				options.Failed = func(string, STSPolicy, *Failure) { told++ }
+			})
+			defer c.Close()
+			c.Get(t.Context(), "example.com")
+			o.breakDown()
+			o.record("absent")
+			ctx, cancel := context.WithCancel(t.Context())
+			go c.Run(ctx)
+			pass(2 * day)
+			if told < 5 {
+				t.Errorf("told %d times", told)
+			}
+			pass(6 * day)
+			cancel()
+			synctest.Wait()
+			want(t, c.Get(t.Context(), "example.com"), "none - - live=false -")
+		}},
+		{"3.3 a record and no policy to be had: as if there were no MTA-STS", func(t *testing.T, o *outside) {
+			c := o.cache(t)
+			defer c.Close()
+			o.breakDown()
+			s := c.Get(t.Context(), "example.com")
+			want(t, s, "broken - - live=false policy-http-500")
+			r := Plan(Host{Name: "mx9.example.com", Domain: "example.com"}, DANE{}, s, Rule{})
+			if r.Level != LevelOpportunistic || r.Testing || r.MXProven {
+				t.Error(r.Level, r.Reason)
+			}
 		}},
 		{"3.4 a subdomain has no policy of its parent", func(t *testing.T, o *outside) {
 			c := o.cache(t)

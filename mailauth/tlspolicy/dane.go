@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/postroad/postroad/dns"
@@ -16,7 +17,16 @@ type Host struct {
 	Domain   string       // the next-hop domain: of the recipient, or the name of a smart host
 	Expanded string       // what Domain is an alias of; "" if it is none
 	MX       dns.Security // of the MX answer, also of one that says that there is no MX
+
+	// Given: the operator's own settings name the host, and no MX question was
+	// asked. Nobody can forge which host it is; MX does not count.
+	Given bool
+
+	Port uint16 // of the session, which is where TLSA records are looked for; 0 is 25
 }
+
+// proven reports whether it is sure that the host takes mail for the domain.
+func (h Host) proven() bool { return h.Given || h.MX == dns.Secure }
 
 // What Hosts finds that is no host.
 var (
@@ -66,7 +76,7 @@ type DANEState uint8
 const (
 	DANENotAvailable DANEState = iota // no resolver that validates and may be trusted: nothing is known
 	DANEInsecure                      // something on the way to the records is not signed: DANE is not for this host
-	DANENone                          // all is signed, and there are no TLSA records
+	DANENone                          // the host is in a signed zone and has no TLSA records
 	DANEUnusable                      // there are records, none that a client may use: TLS without a proof
 	DANEUsable                        // there are records to prove the host by
 	DANEFailed                        // a look-up failed or was forged: this host must not be used now
@@ -107,26 +117,31 @@ type DANE struct {
 // says that there are none.
 //
 // TLSA is not asked where the host's addresses are not signed: the answer could
-// not count, and the servers of such zones are those that fail on the question
-// (section 2.2.2).
+// not count, and the servers of such zones are those that fail on the question.
+// That is also why the questions go one after another: the standard wants the
+// answer to the first before the second is asked (section 2.2.2).
+//
+// A host that an unsigned MX answer names is searched like any other: a signed
+// zone of a provider then protects the sessions with it for all whose mail it
+// takes (section 2.2.1). What that is worth, Plan decides.
 func LookupDANE(ctx context.Context, r Resolver, h Host) DANE {
-	switch h.MX {
-	case dns.Secure:
-	case dns.Unavailable:
+	if h.MX == dns.Unavailable && !h.Given {
 		return DANE{Reason: "no trusted resolver vouches for the mail exchangers of " + h.Domain}
-	default:
-		return DANE{State: DANEInsecure, Reason: "the mail exchangers of " + h.Domain + " are not signed"}
 	}
 	name, ok := hostName(h.Name)
 	if _, err := netip.ParseAddr(name); !ok || err == nil {
 		return DANE{State: DANEInsecure, Reason: clip(h.Name) + " is no host name"}
 	}
-	bases, end := bases(ctx, r, name)
+	bases, end := bases(ctx, r, name, h.Given)
 	if end != nil {
 		return *end
 	}
+	port := h.Port
+	if port == 0 {
+		port = 25
+	}
 	for _, base := range bases {
-		answer := r.TLSA(ctx, "_25._tcp."+base)
+		answer := r.TLSA(ctx, "_"+strconv.Itoa(int(port))+"._tcp."+base)
 		switch {
 		case !answer.Status.Known():
 			return failed("tlsa-lookup", "the TLSA records of "+base+" are not known", answer.Err)
@@ -139,7 +154,11 @@ func LookupDANE(ctx context.Context, r Resolver, h Host) DANE {
 		if len(usable(answer.Records)) == 0 {
 			d.State, d.Reason = DANEUnusable, "no TLSA record of "+base+" can be used"
 		}
-		for _, id := range []string{base, name, h.Domain, h.Expanded} {
+		ids := []string{base, name}
+		if h.proven() { // else the domain is no name of this host, whatever a forger says (section 3.2.2)
+			ids = append(ids, h.Domain, h.Expanded)
+		}
+		for _, id := range ids {
 			if id, ok := hostName(id); ok && !slices.Contains(d.Names, id) {
 				d.Names = append(d.Names, id)
 			}
@@ -156,9 +175,11 @@ func failed(code, reason string, err error) DANE {
 
 // bases gives the names under which TLSA records may be, the first one first: of
 // an alias that is signed all the way what it stands for, then the host itself;
-// of an alias into an unsigned zone only the host (RFC 7672 section 2.2.3). end
-// is not nil where the search is over.
-func bases(ctx context.Context, r Resolver, host string) (names []string, end *DANE) {
+// of an alias into an unsigned zone only the host (RFC 7672 sections 2.2.2 and
+// 2.2.3). end is not nil where the search is over. Of a host that the operator
+// gave nothing is known yet, so that its addresses are where it turns out that
+// there is no trusted resolver.
+func bases(ctx context.Context, r Resolver, host string, given bool) (names []string, end *DANE) {
 	over := func(d DANE) ([]string, *DANE) { return nil, &d }
 	address := r.A(ctx, host)
 	if address.Status != dns.Found {
@@ -172,6 +193,8 @@ func bases(ctx context.Context, r Resolver, host string) (names []string, end *D
 	switch {
 	case !address.Status.Known():
 		return over(failed("address-lookup", "the addresses of "+host+" are not known", address.Err))
+	case address.Security == dns.Unavailable && given:
+		return over(DANE{Reason: "no trusted resolver vouches for the addresses of " + host})
 	case address.Security == dns.Unavailable:
 		return over(failed("address-untrusted", "no trusted resolver vouches for the addresses of "+host, nil))
 	case address.Security == dns.Secure && alias:

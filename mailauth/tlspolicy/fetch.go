@@ -13,7 +13,10 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"sync"
 	"time"
+
+	"github.com/postroad/postroad/dns"
 )
 
 // FetchOptions say how policies are fetched. Zero values stand for what is
@@ -42,8 +45,8 @@ const (
 	maxInterim   = 5 // responses 1xx before the real one
 )
 
-// FetchSTSPolicy gets the policy of a domain over HTTPS as RFC 8461 section 3.3
-// wants it: GET of the one well-known place, no redirect followed, no cookie,
+// FetchSTSPolicy gets the policy of a domain over HTTPS as RFC 8461 sections 3.2
+// and 3.3 want it: GET of the one well-known place, no redirect followed, no cookie,
 // no proxy, the certificate proven for mta-sts.<domain>, 200 and text/plain
 // only, at most 64 KiB.
 //
@@ -162,7 +165,11 @@ func (o FetchOptions) connect(ctx context.Context, host string) (net.Conn, *Fail
 
 // addresses gives where a policy host may be reached, IPv4 and IPv6 in turn.
 func (o FetchOptions) addresses(ctx context.Context, host string) ([]netip.Addr, error) {
-	a, aaaa := o.Resolver.A(ctx, host), o.Resolver.AAAA(ctx, host)
+	var a, aaaa dns.Answer[netip.Addr]
+	var wg sync.WaitGroup
+	wg.Go(func() { aaaa = o.Resolver.AAAA(ctx, host) })
+	a = o.Resolver.A(ctx, host)
+	wg.Wait()
 	refuse := o.Refuse
 	if refuse == nil {
 		refuse = func(ip netip.Addr) bool { return !ip.IsGlobalUnicast() }
@@ -244,6 +251,8 @@ func readResponse(conn io.Reader, host string, cut *cutConn) (string, *Failure) 
 		return "", fetchFailure("policy-http-"+strconv.Itoa(response.StatusCode),
 			host+" answers "+strconv.Itoa(response.StatusCode)+", not 200", nil)
 	}
+	// The type guards against what strangers may put on a web server; its
+	// parameters mean nothing (RFC 8461 section 3.2).
 	media, _, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	if err != nil && media == "" || media != "text/plain" {
 		return "", fetchFailure("policy-media-type",

@@ -207,7 +207,8 @@ func FuzzResponse(f *testing.F) {
 // FuzzRestore: whatever a file says, what is taken can be written and taken again.
 func FuzzRestore(f *testing.F) {
 	f.Add(snapshotFormat + "\n" + `{"domain":"example.com","id":"1","fetched":"2026-01-01T00:00:00Z",` +
-		`"used":"2026-01-01T00:00:00Z","policy":"version: STSv1\nmode: enforce\nmx: *.example.com\nmax_age: 31557600"}` + "\n")
+		`"used":"2026-01-01T00:00:00Z",` +
+		`"policy":"version: STSv1\nmode: enforce\nmx: *.example.com\nmax_age: 31557600"}` + "\n")
 	f.Add(snapshotFormat + "\n{}\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		newCache := func() *STSCache {

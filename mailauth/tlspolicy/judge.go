@@ -35,6 +35,10 @@ type Verdict struct {
 	// Verified: the host proved its name, by DANE or by a certificate.
 	Verified bool
 
+	// Secure: Verified, and MXProven. A log may call nothing else a secure delivery
+	// to the domain (RFC 7672 section 2.2.1).
+	Secure bool
+
 	// Failure is what a report tells of the session (RFC 8460 section 4.3); nil is
 	// success. It may stand beside Deliver: under testing mode, and where nothing
 	// was demanded.
@@ -59,8 +63,11 @@ func Judge(r Requirement, h Handshake, trust Trust) Verdict {
 	case failure == nil:
 		v.Deliver, v.Verified = true, r.Level >= LevelPKIX || r.Testing
 		v.Reason = "encrypted"
-		if v.Verified {
+		switch v.Secure = v.Verified && r.MXProven; {
+		case v.Secure:
 			v.Reason = "encrypted and verified"
+		case v.Verified:
+			v.Reason = "encrypted, the host is verified; that it takes mail for the domain is not proven"
 		}
 	case r.Level == LevelOpportunistic:
 		// A connection whose handshake failed is of no use, a new one is.

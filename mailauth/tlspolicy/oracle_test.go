@@ -53,7 +53,8 @@ func TestConformanceOpenSSL(t *testing.T) {
 		t.Skip("openssl has no -dane_ee_no_namechecks: 1.1.1 or newer is needed")
 	}
 	differs := map[string]string{
-		"3.2.3 a wildcard within a label": "s_client takes partial wildcards; Postfix turns them off in OpenSSL as RFC 7672 wants",
+		"3.2.3 a wildcard within a label": "s_client takes partial wildcards; " +
+			"Postfix turns them off in OpenSSL as RFC 7672 wants",
 	}
 	same, known := 0, 0
 	for _, c := range readCases(t, "testdata/rfc7672.txt") {

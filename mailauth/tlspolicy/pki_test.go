@@ -69,7 +69,9 @@ var certificates = sync.OnceValue(func() pki {
 	p.make("hosted", "inter", names("mx.hosted.example"))
 	p.make("idn", "inter", names("mx.xn--bcher-kva.example"))
 	p.make("nameless", "inter", func(c *x509.Certificate) { c.Subject.CommonName = "mx.example.com" })
-	p.make("both", "inter", names("other.example.com"), func(c *x509.Certificate) { c.Subject.CommonName = "mx.example.com" })
+	p.make("both", "inter", names("other.example.com"), func(c *x509.Certificate) {
+		c.Subject.CommonName = "mx.example.com"
+	})
 	p.make("client", "inter", names("mx.example.com"), client)
 	p.make("self", "", names("mx.example.com"))
 	p.make("selfold", "", names("mx.example.com"), old)
@@ -87,9 +89,17 @@ var certificates = sync.OnceValue(func() pki {
 	p.make("underrsa", "rsaroot", names("mx.example.com"))
 	p.make("edroot", "", ca)
 	p.make("undered", "edroot", names("mx.example.com"))
+	p.make("shortroot", "", ca, func(c *x509.Certificate) { c.MaxPathLenZero = true })
+	p.make("shortinter", "shortroot", ca)
+	p.make("undershort", "shortinter", names("mx.example.com"))
+	p.make("direct2", "shortroot", names("mx.example.com"))
+	p.make("narrowroot", "", ca, func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"elsewhere.example"} })
+	p.make("undernarrow", "narrowroot", names("mx.example.com"))
 
 	p.make("policyhost", "inter", names("mta-sts.example.com"))
 	p.make("policywild", "inter", names("*.example.com"))
+	p.make("policypartial", "inter", names("mta-*.example.com"))
+	p.make("policyprovider", "inter", names("mta-sts.provider.example"))
 	p.make("policydomain", "inter", names("example.com"))
 	p.make("policyold", "inter", names("mta-sts.example.com"), old)
 	p.make("policyself", "", names("mta-sts.example.com"))

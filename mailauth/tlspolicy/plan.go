@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/postroad/postroad/dns"
 )
@@ -28,7 +29,14 @@ type Rule struct {
 	// place of the host's own name: "*.mail.protection.outlook.com".
 	Names []string
 
-	// RequireTLS: the message came with REQUIRETLS (RFC 8689 section 2).
+	// SignedMXOnly leaves DANE aside for hosts that an unsigned MX answer named
+	// (RFC 7672 section 2.2.1 leaves that to us). Without it their TLSA records
+	// are kept to as long as nothing else says which hosts are the right ones.
+	SignedMXOnly bool
+
+	// RequireTLS: the message came with REQUIRETLS (RFC 8689 section 2). Not to be
+	// set for a message to the empty return path, which must not be lost for want
+	// of it (sections 4.2.1 and 5).
 	RequireTLS bool
 
 	// Relaxed: the message has "TLS-Required: No" (RFC 8689 section 3): its sender
@@ -82,6 +90,11 @@ type Requirement struct {
 	Names   []string   // LevelPKIX: one of them must be in the certificate; LevelDANE: under DANE-TA
 	Records []dns.TLSA // LevelDANE
 
+	// MXProven: DNSSEC, an MTA-STS policy or the operator says that this host takes
+	// mail for the domain. Without it a session that proves the host proves no more
+	// than the host: whoever forged the MX answer may have named his own.
+	MXProven bool
+
 	// Testing, with LevelOpportunistic and LevelEncrypted: the domain has an
 	// MTA-STS policy in testing mode. The certificate is looked at as for LevelPKIX,
 	// what is wrong is told, and mail goes all the same (RFC 8461 section 5).
@@ -104,13 +117,21 @@ type Requirement struct {
 // the host (RFC 8461 section 2). Only records that none can use leave room for
 // MTA-STS to want more than the TLS without proof that they stand for (RFC 7672
 // section 2.2).
+//
+// All that is said of hosts that are known for sure. Whoever forges an unsigned
+// MX answer can name a host of his own with TLSA records of his own, so there
+// DANE is never in the place of something that knows the domain's hosts: see
+// aside.
+//
+// A caller that switches DANE off for a destination (RFC 7672 section 9.1) gives
+// the zero DANE, one that switches MTA-STS off the zero STS.
 func Plan(h Host, d DANE, sts STS, rule Rule) Requirement {
-	r := Requirement{Host: h.Name, SNI: h.Name, Reason: "no policy"}
+	r := Requirement{Host: h.Name, SNI: serverName(h.Name), Reason: "no policy"}
 	if d.Reason != "" {
 		r.Reason += ": " + d.Reason
 	}
 	if rule.RequireTLS {
-		rule.Relaxed = false // RFC 8689 section 3
+		rule.Relaxed = false // RFC 8689 section 4.1
 		rule.Demand = max(rule.Demand, DemandVerified)
 		r.NeedRequireTLS = true
 	}
@@ -118,6 +139,10 @@ func Plan(h Host, d DANE, sts STS, rule Rule) Requirement {
 		d, sts = DANE{Reason: "the message says TLS-Required: No"}, STS{}
 		r.Reason = d.Reason
 	}
+	if why := aside(h, sts, rule); why != "" {
+		d = DANE{State: DANEInsecure, Reason: "the mail exchangers of " + h.Domain + " are not signed" + why}
+	}
+	r.MXProven = h.proven() || active(sts) && sts.Policy.Matches(h.Name)
 	r.apply(d, sts, h.Domain)
 	switch d.State {
 	case DANEFailed:
@@ -137,12 +162,41 @@ func Plan(h Host, d DANE, sts STS, rule Rule) Requirement {
 	if r.Level == LevelUnusable {
 		return r
 	}
-	if rule.RequireTLS && h.MX != dns.Secure && !(active(sts) && sts.Policy.Matches(h.Name)) {
+	if rule.RequireTLS && !r.MXProven {
 		return r.unusable(&Failure{Result: ValidationFailure, Code: "requiretls-mx",
 			Reason: "the message demands TLS (REQUIRETLS), and neither DNSSEC nor MTA-STS proves that " + h.Name +
 				" takes mail for " + h.Domain})
 	}
 	return r.demand(rule)
+}
+
+// aside says why DANE is left aside where an MX answer is not signed; "" where
+// it is not. An enforced policy and an operator's names say which hosts are the
+// right ones, which DANE of a host that a forger may have named does not; a
+// demand for DANE wants all of it (RFC 7672 section 2.2.1).
+func aside(h Host, sts STS, rule Rule) string {
+	switch {
+	case h.Given || h.MX != dns.Insecure:
+		return ""
+	case active(sts) && sts.Policy.Mode == ModeEnforce:
+		return ", and its MTA-STS policy says which they are"
+	case rule.Demand == DemandVerified && len(rule.Names) > 0:
+		return ", and a name is demanded"
+	case rule.Demand == DemandDANE:
+		return ", and DANE is demanded"
+	case rule.SignedMXOnly:
+		return ", and DANE is wanted for signed ones only"
+	}
+	return ""
+}
+
+// serverName is a host as a client may ask for it: never in U-labels (RFC 6066
+// section 3).
+func serverName(host string) string {
+	if name, ok := hostName(host); ok && !strings.EqualFold(name, host) {
+		return name
+	}
+	return host
 }
 
 // active reports whether there is a policy that asks something of senders.
@@ -160,7 +214,7 @@ func (r *Requirement) applySTS(h Host, sts STS) {
 		r.Failure = &Failure{Result: ValidationFailure, Code: "mx-not-in-policy",
 			Reason: fmt.Sprintf("the MTA-STS policy of %s has no mx for %s", sts.Domain, h.Name)}
 	}
-	r.SNI, r.Names = h.Name, []string{h.Name}
+	r.SNI, r.Names = serverName(h.Name), []string{h.Name}
 	switch {
 	case sts.Policy.Mode == ModeTesting:
 		r.Testing = true
@@ -184,7 +238,7 @@ func (r Requirement) demand(rule Rule) Requirement {
 			r.Reason = "the message demands TLS (REQUIRETLS)"
 		}
 		if len(rule.Names) > 0 {
-			r.Names = rule.Names
+			r.Names, r.MXProven = rule.Names, true
 		}
 	}
 	return r

@@ -34,13 +34,16 @@ type STSPolicy struct {
 
 // ParseSTSPolicy reads the body of a policy: a field a line, "key: value", lines
 // ended by CRLF or LF, in any order. Unknown keys are ignored; of a key that
-// may stand once the first counts; white space at the end of a line and empty
-// lines mean nothing (RFC 8461 section 3.2). The error says in which line the
-// body is no policy.
+// may stand once the first counts; white space at the end of a line means nothing
+// (RFC 8461 section 3.2). The error says in which line the body is no policy.
 //
-// A max_age above the limit of the standard makes the policy invalid, as does
-// a pattern that can match no host: a typing error must not be read as a
-// policy that is stricter or longer than its author meant.
+// Whatever is no policy leaves mail unprotected, so what can be meant in one way
+// only is taken where the grammar is narrower: empty lines, an unknown field
+// without a value, a pattern with a final dot. A max_age of ten digits is in the
+// grammar also above the limit, and counts as the limit, since senders keep a
+// policy for up to max_age. A pattern that can match no host makes the policy
+// invalid: a typing error must not be read as a policy that is stricter than its
+// author meant.
 func ParseSTSPolicy(body string) (STSPolicy, error) {
 	if len(body) > maxPolicy {
 		return STSPolicy{}, errors.New("read the MTA-STS policy: longer than 64 KiB")
@@ -97,12 +100,12 @@ func (p *STSPolicy) set(key, value string) error {
 			return fmt.Errorf("max_age is not a number of at most ten digits: %q", clip(value))
 		}
 		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > maxAge {
-			return fmt.Errorf("max_age is above %d: %q", maxAge, value)
+		if err != nil {
+			return fmt.Errorf("max_age is no number: %q", clip(value))
 		}
-		p.MaxAge = time.Duration(seconds) * time.Second
+		p.MaxAge = time.Duration(min(seconds, maxAge)) * time.Second
 	case "mx":
-		pattern := strings.ToLower(value)
+		pattern := strings.TrimSuffix(strings.ToLower(value), ".")
 		if !ldh(strings.TrimPrefix(pattern, "*.")) {
 			return fmt.Errorf("mx is neither a host name nor \"*.\" and a domain (A-labels): %q", clip(value))
 		}

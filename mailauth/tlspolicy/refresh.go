@@ -64,9 +64,10 @@ func (c *STSCache) due(now time.Time) []string {
 	return domains
 }
 
-// renew fetches the policy of one domain again if its record still stands. Where
-// it does not, nothing happens but that it is looked at again later: what is
-// kept holds until it expires (RFC 8461 section 5.1).
+// renew fetches the policy of one domain again, whatever became of its record: who
+// can keep the record from us shall not be able to wait until the policy has
+// expired (RFC 8461 section 10.2). A policy of mode none without a record is let
+// go, since its domain is about to leave MTA-STS (section 8.3).
 func (c *STSCache) renew(ctx context.Context, domain string) {
 	record, state, _ := LookupSTSRecord(ctx, c.o.Resolver, domain)
 	now := time.Now()
@@ -77,9 +78,12 @@ func (c *STSCache) renew(ctx context.Context, domain string) {
 		return
 	}
 	if state != Published {
-		value(e).due = now.Add(c.o.Pause)
-		c.mu.Unlock()
-		return
+		record.ID = value(e).id
+		if value(e).policy.Mode == ModeNone {
+			value(e).due = now.Add(c.o.Refresh)
+			c.mu.Unlock()
+			return
+		}
 	}
 	if t, ok := c.failures[domain]; ok && t.id == record.ID && now.Before(t.until) {
 		value(e).due = t.until

@@ -34,6 +34,11 @@ mx.hosted         A     192.0.2.27
 mta-sts.sts       CNAME hosting
 hosting           A     192.0.2.80
 none              MX 0  .
+hosted            MX 10 mx
+_mta-sts.hosted   CNAME _mta-sts.sts
+tlsa              MX 10 mx2
+mx2               A     192.0.2.28
+_25._tcp.mx2      CNAME _25._tcp.mx
 $ANSWER signed ad
 $ANSWER broken bogus
 $ANSWER dane ad
@@ -43,6 +48,9 @@ $ANSWER _25._tcp.mx ad
 $ANSWER alias ad
 $ANSWER www ad
 $ANSWER _25._tcp.www ad
+$ANSWER tlsa ad
+$ANSWER mx2 ad
+$ANSWER _25._tcp.mx2 ad
 $ANSWER trouble ad
 $ANSWER mx.trouble ad
 $ANSWER _25._tcp.mx.trouble servfail
@@ -79,6 +87,9 @@ func TestWithResolver(t *testing.T) {
 		{"trouble.example", true, "failed  unusable"},
 		{"trouble.example", false, "not available  opportunistic"},
 		{"sts.example", true, "insecure  opportunistic"},
+		{"hosted.example", true, "usable mx.example dane"}, // an MX answer that is not signed
+		{"hosted.example", false, "not available  opportunistic"},
+		{"tlsa.example", true, "usable mx2.example dane"}, // the records are an alias
 	} {
 		r := resolver(t, c.trusted)
 		hosts, err := tlspolicy.Hosts(c.domain, r.MX(t.Context(), c.domain))
@@ -96,6 +107,10 @@ func TestWithResolver(t *testing.T) {
 		t.Error(err)
 	}
 	record, state, err := tlspolicy.LookupSTSRecord(t.Context(), r, "sts.example")
+	if state != tlspolicy.Published || record.ID != "20261122" {
+		t.Error(record, state, err)
+	}
+	record, state, err = tlspolicy.LookupSTSRecord(t.Context(), r, "hosted.example") // RFC 8461 section 8.2
 	if state != tlspolicy.Published || record.ID != "20261122" {
 		t.Error(record, state, err)
 	}

@@ -10,7 +10,7 @@ import (
 // TestConformanceRFC8461 runs the cases that were written from RFC 8461. Those that
 // need time (section 3.3 and 5.1: the cache) are in cache_test.go.
 func TestConformanceRFC8461(t *testing.T) {
-	runCases(t, "testdata/rfc8461.txt", 120, map[string]func(*testing.T, rfcCase) []string{
+	runCases(t, "testdata/rfc8461.txt", 200, map[string]func(*testing.T, rfcCase) []string{
 		"record":  doRecord,
 		"policy":  doPolicy,
 		"match":   doMatch,

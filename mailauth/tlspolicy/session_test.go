@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,8 +16,9 @@ import (
 //
 //	zone LINE                what DNS says; with an mx line DANE is looked up
 //	policy LINE              a line of the MTA-STS policy
-//	rule tls|verified|dane|requiretls|relaxed|name=...
+//	rule tls|verified|dane|signedmx|requiretls|relaxed|name=...
 //	host NAME                the host; mx.example.com
+//	given NAME               the operator named the host
 //	chain NAME...            what the server sends
 //	max 1.1                  the server's best TLS
 //	nostarttls, refused, cut the server does none
@@ -29,11 +31,7 @@ func doSession(t *testing.T, c rfcCase) []string {
 	var d DANE
 	if lines := c.inputs("zone"); len(lines) > 0 {
 		z := newZone(t, lines...)
-		hosts, err := Hosts(domain, z.MX(domain))
-		if err != nil {
-			return []string{"nohost " + told(err)}
-		}
-		h = hosts[0]
+		h = caseHost(t, c, z)
 		d = LookupDANE(t.Context(), z, h)
 	}
 	r := Plan(h, d, casePolicy(t, c, domain), caseRule(c))
@@ -52,13 +50,35 @@ func doSession(t *testing.T, c rfcCase) []string {
 	if v.Verified {
 		words = append(words, "verified")
 	}
+	if v.Verified && !v.Secure {
+		words = append(words, "host-only")
+	}
+	if v.Secure && !v.Verified {
+		t.Error("secure and not verified")
+	}
 	if v.Clear {
 		words = append(words, "clear")
 	}
 	if v.Failure != nil {
 		words = append(words, failureText(v.Failure))
 	}
-	return append(out, strings.Join(words, " "), "sni "+r.Config(nil, Trust{}).ServerName)
+	needs := map[bool]string{false: "nothing", true: "requiretls"}[r.NeedRequireTLS]
+	return append(out, strings.Join(words, " "), "sni "+r.Config(nil, Trust{}).ServerName, "needs "+needs)
+}
+
+// caseHost gives the host that the operator gave, or the first that takes mail for
+// the domain of the case.
+func caseHost(t *testing.T, c rfcCase, z *zone) Host {
+	port, _ := strconv.Atoi(c.input("port", "0"))
+	if name := c.input("given", ""); name != "" {
+		return Host{Name: name, Domain: name, Given: true, Port: uint16(port)}
+	}
+	domain := c.input("domain", "example.com")
+	hosts, err := Hosts(domain, z.MX(domain))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hosts[0]
 }
 
 func failureText(f *Failure) string {
@@ -93,6 +113,8 @@ func caseRule(c rfcCase) (rule Rule) {
 			rule.RequireTLS = true
 		case "relaxed":
 			rule.Relaxed = true
+		case "signedmx":
+			rule.SignedMXOnly = true
 		default:
 			rule.Names = append(rule.Names, strings.TrimPrefix(word, "name="))
 		}

@@ -26,7 +26,7 @@ const (
 // usable gives the records that a client may prove a host by. Usages 0 and 1 are
 // not for SMTP (RFC 7672 section 3.1.3); a digest of the wrong length or data
 // that are no DER match nothing, and records that match nothing must not make a
-// demand that cannot be met (RFC 7671 section 5, RFC 6698 section 4.1).
+// demand that cannot be met (RFC 7671 section 9, RFC 6698 section 4.1).
 //
 // Where a digest is published by SHA2-512 for the same usage and selector, those
 // by SHA2-256 are left out (RFC 7672 section 5, RFC 7671 section 9).

@@ -121,7 +121,9 @@ func (z *zone) TLSA(_ context.Context, name string) dns.Answer[dns.TLSA] {
 
 // MX is for the cases: Hosts takes the answer.
 func (z *zone) MX(name string) dns.Answer[dns.MX] {
-	return answerOf(z, "mx", name, func(s string) dns.MX { return dns.MX{Preference: 10, Host: strings.TrimSuffix(s, ".")} })
+	return answerOf(z, "mx", name, func(s string) dns.MX {
+		return dns.MX{Preference: 10, Host: strings.TrimSuffix(s, ".")}
+	})
 }
 
 func (z *zone) questions() []string {

@@ -108,10 +108,16 @@ func (s *session) pass(ctx context.Context, f *facts, x *smtp.Session) (r mail.R
 		return s.silent(ctx, v.temper, f, x)
 	}
 	s.refused(f, x, v.reply, v.reason, "")
-	if v.temper.Close {
+	s.closing(v.temper)
+	return v.reply, false
+}
+
+// closing has the connection end after a reply. After 421 package smtp ends it, so
+// that the client hears the last word also if it was talking meanwhile.
+func (s *session) closing(t *Temper) {
+	if t.Close && t.reply.Code != 421 {
 		s.conn.then(closeAfter)
 	}
-	return v.reply, false
 }
 
 // silent cuts or hangs. The record comes first: who sees the connection end may
@@ -348,9 +354,7 @@ func (s *session) final(ctx context.Context, x *smtp.Session, c *receipt) mail.R
 		return s.queued(f)
 	case t.Do != doCut && t.Do != doHang:
 		s.refused(f, x, v.reply, v.reason, c.messageID())
-		if t.Close {
-			s.conn.then(closeAfter)
-		}
+		s.closing(t)
 		return v.reply
 	case t.After:
 		s.accepted(f, x, c, "", true)

@@ -115,15 +115,8 @@ func (z *zone) delegatedAbove(name string) bool {
 func (s *signer) signature(origin string, set []dns.RR) dns.RR {
 	sig := &dns.RRSIG{Hdr: dns.RR_Header{Ttl: set[0].Header().Ttl}, Algorithm: s.key.Algorithm, KeyTag: s.key.KeyTag(),
 		SignerName: origin, Inception: uint32(s.options.Inception.Unix()), Expiration: uint32(s.options.Expiration.Unix())}
-	same := make([]dns.RR, len(set)) // RFC 2181 section 5.2: one TTL in a set
-	for i, rr := range set {
-		same[i] = rr
-		if rr.Header().Ttl != sig.Hdr.Ttl {
-			same[i] = dns.Copy(rr)
-			same[i].Header().Ttl = sig.Hdr.Ttl
-		}
-	}
-	if sig.Sign(s.options.Key, same) != nil {
+	// The TTL that is signed is the first record's, whatever the others have.
+	if sig.Sign(s.options.Key, set) != nil {
 		return nil // a set that cannot be packed cannot be sent either
 	}
 	return sig

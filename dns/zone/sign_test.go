@@ -143,7 +143,10 @@ func TestSignaturesFollowChanges(t *testing.T) {
 	if err := d.Set("mx.example. 600 A 192.0.2.99\nadded.example. 600 A 192.0.2.98"); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"mx.example", "added.example", "addee.example"} {
+	if err := d.Set("mixed.example. 600 A 192.0.2.1\nmixed.example. 60 A 192.0.2.2"); err != nil { // against RFC 2181 section 5.2
+		t.Fatal(err)
+	}
+	for _, name := range []string{"mx.example", "added.example", "addee.example", "mixed.example"} {
 		verify(t, d, askDO(t, d, name, "A"), time.Now())
 	}
 }

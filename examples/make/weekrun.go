@@ -59,6 +59,9 @@ func week(ctx context.Context, deps, out string) (err error) {
 	if err := t.tell(ctx, letters()); err != nil {
 		return err
 	}
+	if again := cell.World.Truth().Again; len(again) > 0 { // nothing here makes a server send twice
+		return fmt.Errorf("%d letters arrived more than once, %s at %s among them", len(again), again[0].MessageID, again[0].Recipient)
+	}
 	return t.keep()
 }
 

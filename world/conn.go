@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -31,6 +32,7 @@ type conn struct {
 	rate  int
 	after ending
 	deaf  bool
+	last  bool // the last word was said
 }
 
 // LocalAddr and RemoteAddr are the addresses of the simulated world.
@@ -54,10 +56,13 @@ func piece(rate int) int { return max(1, rate/10) }
 
 func (c *conn) Read(b []byte) (int, error) {
 	c.mu.Lock()
-	rate, deaf := c.rate, c.deaf
+	rate, deaf, last := c.rate, c.deaf, c.last
 	c.mu.Unlock()
 	if deaf {
 		return c.ignore()
+	}
+	if last {
+		return c.part()
 	}
 	if rate > 0 && len(b) > piece(rate) {
 		b = b[:piece(rate)]
@@ -100,10 +105,13 @@ func (c *conn) CloseWrite() error {
 
 func (c *conn) Write(b []byte) (n int, err error) {
 	c.mu.Lock()
-	rate, deaf := c.rate, c.deaf
+	rate, deaf, last := c.rate, c.deaf, c.last
 	c.mu.Unlock()
 	if deaf {
 		return len(b), nil
+	}
+	if last {
+		return 0, net.ErrClosed
 	}
 	for rest := b; len(rest) > 0 && err == nil; rest = b[n:] {
 		if rate > 0 {
@@ -120,9 +128,26 @@ func (c *conn) Write(b []byte) (n int, err error) {
 	c.deaf = c.deaf || after == hangAfter
 	c.mu.Unlock()
 	if after == closeAfter {
-		_ = c.Conn.Close()
+		if c.CloseWrite() == nil {
+			c.mu.Lock()
+			c.last = true
+			c.mu.Unlock()
+		} else {
+			_ = c.Conn.Close()
+		}
 	}
 	return n, err
+}
+
+// part throws away what the client still says, for a while: a close with unread
+// octets is a reset, which may overtake the last word.
+func (c *conn) part() (int, error) {
+	stop := context.AfterFunc(c.ctx, func() { _ = c.Conn.Close() })
+	defer stop()
+	_ = c.Conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, 1<<20))
+	_ = c.Conn.Close()
+	return 0, io.EOF
 }
 
 // reset ends a connection as a port does at which nobody listens, as far as that

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -398,5 +399,25 @@ func TestSharedAddresses(t *testing.T) {
 	}
 	if e := w.Truth().Accepted[0]; e.Host != "mx.post.example" {
 		t.Errorf("answered by %s", e.Host)
+	}
+}
+
+// TestLastWordOfARefusal: a client that says everything at once hears the reply
+// after which the connection is closed.
+func TestLastWordOfARefusal(t *testing.T) {
+	w := begin(t, with(t, "", `do = "reject"; at = "mail"; reply = "550 5.7.1 go away"; close = true`), Options{})
+	for range 20 {
+		conn, err := w.Dial(t.Context(), "tcp", "mx.post.example:25")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = io.WriteString(conn, "EHLO a.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<anna@post.example>\r\n")
+		_, _ = io.WriteString(conn, strings.Repeat("NOOP\r\n", 20_000))
+		heard, err := io.ReadAll(conn)
+		if !strings.Contains(string(heard), "550 5.7.1 go away") {
+			t.Errorf("heard %q, %v", heard, err)
+		}
+		_ = conn.Close()
 	}
 }

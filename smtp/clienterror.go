@@ -22,7 +22,7 @@ var (
 	ErrEightBit = errors.New("8-bit content, and the server offers no 8BITMIME")
 	// ErrUTF8 is an address or a header in UTF-8 for a server without SMTPUTF8.
 	ErrUTF8 = errors.New("internationalised mail, and the server offers no SMTPUTF8")
-	// ErrBinary is a message with BODY=BINARYMIME: CR, LF and NUL alone are never sent.
+	// ErrBinary is a message with BODY=BINARYMIME: CR and LF by themselves are never sent.
 	ErrBinary = errors.New("binary content is not sent")
 	// ErrRequireTLS is a message that may go only where REQUIRETLS is offered in TLS,
 	// RFC 8689.

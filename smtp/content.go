@@ -16,7 +16,7 @@ type Content interface {
 }
 
 // ContentError says where in a message there is something that no message may have:
-// ErrBareCR, ErrBareLF or ErrNUL.
+// ErrBareCR or ErrBareLF.
 type ContentError struct {
 	Offset int64 // of the octet, counted from 0 and before any dot was added
 	Err    error
@@ -42,9 +42,11 @@ const (
 	Normalised
 )
 
-// A ContentWriter writes message content to the wire. CR only before LF, LF only after
-// CR, no NUL (RFC 5321 section 2.3.8): anything else is refused, and of the block in which
+// A ContentWriter writes message content to the wire. CR stands only before LF, LF only
+// after CR (RFC 5321 section 2.3.8): anything else is refused, and of the block in which
 // it stands nothing is written, so that nobody's content can become a command at the peer.
+// Every other octet goes out as it is, 0 too (section 4.5.2 has all 128 codes): it frames
+// nothing, and what a server took must be fit to be passed on.
 // After an error the message is lost; the connection has to be closed unless the form is that
 // of BDAT.
 type ContentWriter struct {
@@ -106,7 +108,7 @@ func contentFault(p []byte, cr bool) (at int, fault error) {
 			return firstFault(p, cr)
 		}
 	}
-	if ends != 0 || bytes.IndexByte(p, 0) >= 0 {
+	if ends != 0 {
 		return firstFault(p, cr)
 	}
 	return 0, nil
@@ -120,8 +122,6 @@ func firstFault(p []byte, cr bool) (int, error) {
 			return i - 1, ErrBareCR
 		case c == '\n' && !cr:
 			return i, ErrBareLF
-		case c == 0:
-			return i, ErrNUL
 		}
 		cr = c == '\r'
 	}
@@ -178,9 +178,6 @@ var (
 
 // normalise makes every line end CRLF.
 func (c *ContentWriter) normalise(p []byte) error {
-	if i := bytes.IndexByte(p, 0); i >= 0 {
-		return &ContentError{c.taken + int64(i), ErrNUL}
-	}
 	for len(p) > 0 {
 		if c.cr { // its line end was written
 			c.cr = false

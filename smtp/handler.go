@@ -103,6 +103,10 @@ type ServerOptions struct {
 	ImplicitTLS bool        // TLS from the first byte (RFC 8314)
 	RequireTLS  bool        // 530 to MAIL and AUTH in clear (for submission; RFC 3207 section 4 forbids it on public port 25)
 
+	// Binary offers BINARYMIME (RFC 3030). It is off because nobody can pass such a message on
+	// without changing it: few servers take it, and Client never sends it.
+	Binary bool
+
 	LMTP        bool     // RFC 2033: LHLO, a reply for each recipient
 	Auth        []string // mechanisms offered, in order of preference; none: AUTH is not offered
 	AuthClear   bool     // offer and take mechanisms that show the password without TLS (tests, loopback)

@@ -67,7 +67,7 @@ func (c *conversation) offers(lines []string) []string {
 	add("DSN", "")
 	add("SMTPUTF8", "")
 	add("CHUNKING", "")
-	if !c.without("CHUNKING") { // RFC 3030 section 3: no BINARYMIME without it
+	if c.binary() {
 		add("BINARYMIME", "")
 	}
 	if c.mayXClient() {

@@ -241,6 +241,8 @@ func caseOptions(t *testing.T, text string) (*ServerOptions, *keeper) {
 		case "":
 		case "lmtp":
 			o.LMTP = true
+		case "binary":
+			o.Binary = true
 		case "strict":
 			o.Strict = true
 		case "size":

@@ -14,14 +14,15 @@ const authRounds = 10 // of one exchange; SCRAM has three
 // mechanisms gives those that are offered now: in clear none that shows the password, nor
 // the one that binds to TLS (RFC 5802 section 6).
 func (c *conversation) mechanisms() []string {
-	if c.s.TLS != nil {
-		return c.o.Auth
-	}
-	if c.o.RequireTLS && !c.o.AuthClear {
+	if c.s.TLS == nil && c.o.RequireTLS && !c.o.AuthClear {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(c.o.Auth), func(m string) bool {
-		return isPlus(m) || !c.o.AuthClear && showsPassword(m)
+		if isPlus(m) {
+			_, err := channelBinding(c.s.TLS) // TLS 1.2 may have nothing to bind to
+			return err != nil
+		}
+		return c.s.TLS == nil && !c.o.AuthClear && showsPassword(m)
 	})
 }
 

@@ -260,7 +260,7 @@ func checkChunks(t *testing.T, s string, chunks []string, empty bool) {
 		}
 		in := head + b.String() + "MAIL FROM:<next@c.example>\r\nQUIT\r\n"
 		for _, cuts := range [][]int{nil, everywhere(len(in))} {
-			k, out, err := runTape(in, cuts, &ServerOptions{MaxErrors: 100})
+			k, out, err := runTape(in, cuts, &ServerOptions{MaxErrors: 100, Binary: true})
 			fault := modelFault(s + "x")
 			if binary {
 				fault = nil

@@ -59,7 +59,6 @@ func (c *conversation) notOffered(m MailCommand) string {
 	}{
 		{"SIZE", m.Size != 0},
 		{"8BITMIME", m.Body == BodySeven || m.Body == BodyEight},
-		{"BINARYMIME", m.Body == BodyBinary},
 		{"SMTPUTF8", m.UTF8},
 		{"DSN", m.Return != "" || m.EnvelopeID != ""},
 	} {
@@ -68,7 +67,7 @@ func (c *conversation) notOffered(m MailCommand) string {
 		}
 	}
 	switch {
-	case m.Body == BodyBinary && c.without("CHUNKING"):
+	case m.Body == BodyBinary && !c.binary():
 		return "BINARYMIME"
 	case m.Auth != "" && len(c.o.Auth) == 0:
 		return "AUTH"
@@ -76,6 +75,11 @@ func (c *conversation) notOffered(m MailCommand) string {
 		return "REQUIRETLS"
 	}
 	return ""
+}
+
+// binary reports whether BINARYMIME is offered; RFC 3030 section 3 has none without CHUNKING.
+func (c *conversation) binary() bool {
+	return c.o.Binary && !c.without("CHUNKING") && !c.without("BINARYMIME")
 }
 
 // rcpt answers RCPT.

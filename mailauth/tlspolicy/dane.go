@@ -125,6 +125,9 @@ type DANE struct {
 // zone of a provider then protects the sessions with it for all whose mail it
 // takes (section 2.2.1). What that is worth, Plan decides.
 func LookupDANE(ctx context.Context, r Resolver, h Host) DANE {
+	if r == nil {
+		r = (*dns.Resolver)(nil)
+	}
 	if h.MX == dns.Unavailable && !h.Given {
 		return DANE{Reason: "no trusted resolver vouches for the mail exchangers of " + h.Domain}
 	}

@@ -181,6 +181,9 @@ const (
 func lookup[T any](ctx context.Context, r Resolver, name, version string, parse func(string) (T, error)) (
 	record T, state State, err error,
 ) {
+	if r == nil {
+		r = (*dns.Resolver)(nil)
+	}
 	answer := r.TXT(ctx, name)
 	if !answer.Status.Known() {
 		if err = answer.Err; err == nil {

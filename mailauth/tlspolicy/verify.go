@@ -105,6 +105,10 @@ func VerifyDANE(records []dns.TLSA, names []string, chain []*x509.Certificate, a
 			Reason: "the server sent no certificate"}
 	}
 	chain = chain[:min(len(chain), maxChain)]
+	if slices.Contains(chain, nil) {
+		return dns.TLSA{}, &Failure{Result: ValidationFailure, Code: "no-certificate",
+			Reason: "a certificate of the chain is missing"}
+	}
 	for _, r := range records {
 		if r.Usage == usageEE && matches(r, chain[0]) {
 			return r, nil
@@ -185,7 +189,17 @@ func verifyChain(chain, roots []*x509.Certificate, at time.Time) *Failure {
 	for _, c := range roots {
 		pool.AddCert(c)
 	}
-	return verifyPool(chain, pool, at)
+	// An anchor that is an intermediate too would have its signature checked twice.
+	between := chain[:1:1]
+	for _, c := range chain[1:] {
+		if !slices.ContainsFunc(roots, c.Equal) {
+			between = append(between, c)
+		}
+	}
+	if f := verifyPool(between, pool, at); f == nil || len(between) == len(chain) {
+		return f
+	}
+	return verifyPool(chain, pool, at) // the reason may be in what was left out
 }
 
 func verifyPool(chain []*x509.Certificate, roots *x509.CertPool, at time.Time) *Failure {

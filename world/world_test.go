@@ -415,7 +415,7 @@ func TestLastWordOfARefusal(t *testing.T) {
 		_, _ = io.WriteString(conn, "EHLO a.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<anna@post.example>\r\n")
 		_, _ = io.WriteString(conn, strings.Repeat("NOOP\r\n", 20_000))
 		heard, err := io.ReadAll(conn)
-		if !strings.Contains(string(heard), "550 5.7.1 go away") {
+		if err != nil || !strings.Contains(string(heard), "550 5.7.1 go away") {
 			t.Errorf("heard %q, %v", heard, err)
 		}
 		_ = conn.Close()

@@ -2,6 +2,7 @@ package dns
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"sync"
 	"time"
@@ -9,7 +10,7 @@ import (
 
 // Resolver answers questions. It is safe for concurrent use. It needs no
 // closing: whatever it does ends when nobody waits for it, and at the latest
-// after Options.Total.
+// after Options.Total. A nil Resolver answers every question with Failed.
 type Resolver struct {
 	options   Options
 	exchange  Exchanger
@@ -96,11 +97,17 @@ func (r *Resolver) TLSA(ctx context.Context, name string) Answer[TLSA] {
 // Forget throws away what is known: an operator has changed a record and wants
 // to see it. What is on its way still answers those who wait for it.
 func (r *Resolver) Forget() {
+	if r == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.cache.clear()
 	clear(r.flights)
 }
+
+// errNoResolver is what a nil resolver knows.
+var errNoResolver = errors.New("there is no resolver; make one with New")
 
 // flight is a question on its way, for all who asked it meanwhile.
 type flight struct {
@@ -115,6 +122,9 @@ func ask[T any](
 	ctx context.Context, r *Resolver, asked string, k kind, decode func([]record) ([]T, int, bool),
 ) Answer[T] {
 	name, fault := parseName(asked)
+	if fault == nil && r == nil {
+		fault = &Error{Kind: KindUnreachable, Name: name, Err: errNoResolver}
+	}
 	if fault != nil {
 		fault.Type = k.String()
 		return Answer[T]{Name: asked, Canonical: asked, Status: Failed, Err: fault}

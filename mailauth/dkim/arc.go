@@ -220,7 +220,7 @@ func (l *links) proveSeals() {
 			before := len(text)
 			text = appendUnsigned(text, Relaxed, raw)
 			if seal.HeaderIntact = seal.holds(sha256.Sum256(text)); !seal.HeaderIntact {
-				seal.fault = &Error{Reason: HeaderSignature, Tag: "b"}
+				seal.fault = &Error{Reason: HeaderSignature, Tag: "b", What: "the sets were changed, or another key sealed"}
 				seal.conclude()
 			}
 			text = text[:before]

@@ -88,6 +88,8 @@ var (
 	ErrEd25519Alone = errors.New("most receivers cannot read an Ed25519 signature; add an RSA key for the same domain")
 )
 
+var errNoKey = errors.New("no key; give NewSigner at least one")
+
 // Signer signs mail. It may be used by several goroutines at the same time if
 // its keys may.
 type Signer struct {
@@ -128,7 +130,7 @@ func NewSigner(o SignOptions) (*Signer, error) {
 		}
 	}
 	if len(s.keys) == 0 {
-		return nil, errors.New("set up DKIM: no key; give at least one")
+		return nil, fmt.Errorf("set up DKIM: %w", errNoKey)
 	}
 	for _, k := range s.keys {
 		if !withRSA[k.Domain] {
@@ -168,7 +170,7 @@ func checkKey(k Key) (Key, error) {
 		return k, errors.New("the domain is not a domain name")
 	case !okSelector:
 		return k, errors.New("the selector is not a label, or labels with dots between them")
-	case k.Private == nil:
+	case !there(k.Private):
 		return k, errors.New("there is no private key")
 	}
 	if k.Identity != "" {
@@ -192,10 +194,27 @@ func checkKey(k Key) (Key, error) {
 	return k, nil
 }
 
+// there reports whether there is a key behind the interface: the zero keys of crypto panic
+// when they are asked for their public half.
+func there(k crypto.Signer) bool {
+	switch k := k.(type) {
+	case nil:
+		return false
+	case *rsa.PrivateKey:
+		return k != nil && k.N != nil
+	case ed25519.PrivateKey:
+		return len(k) == ed25519.PrivateKeySize
+	}
+	return true
+}
+
 // Sign gives the DKIM-Signature fields of a message, one a key, each with CRLF at
 // its end. They belong before the message's first byte. The body is read once.
 // Errors are ErrFrom, ErrHeader, those of the body's reader and of the keys.
 func (s *Signer) Sign(ctx context.Context, m Message) ([]byte, error) {
+	if len(s.keys) == 0 {
+		return nil, fmt.Errorf("sign with DKIM: %w", errNoKey)
+	}
 	desk := s.desks.take()
 	defer s.desks.leave(desk)
 	list, _, err := fields(desk.fields, m.Header)

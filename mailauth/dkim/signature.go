@@ -168,7 +168,7 @@ func (r *reading) whole() {
 	case domain != r.Domain && !strings.HasSuffix(domain, "."+r.Domain):
 		r.wrong(IdentityForeign, "i", clip(domain)+" is not under "+clip(r.Domain))
 	case r.Signs("from") == 0:
-		r.wrong(FromUnsigned, "h", "")
+		r.wrong(FromUnsigned, "h", "From is not among the signed fields")
 	case !r.Time.IsZero() && !r.Expires.IsZero() && !r.Expires.After(r.Time):
 		r.wrong(Syntax, "x", "not later than t=")
 	}

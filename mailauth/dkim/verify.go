@@ -160,6 +160,9 @@ func examine(ctx context.Context, r Resolver, m Message, o Options, signatures, 
 	if chain {
 		links = e.chain()
 	}
+	if r == nil {
+		r = (*dns.Resolver)(nil) // no key can be had, which is no verdict about a signature
+	}
 	e.ask(ctx, r)
 	if err := e.readBody(ctx, m.Body); err != nil {
 		return Report{}, Chain{}, fmt.Errorf("verify DKIM: read the body: %w", err)
@@ -395,9 +398,9 @@ func (e *examination) proof(c *check) *Error {
 	case c.Length > c.BodySize:
 		return &Error{Reason: LengthBeyondBody, Tag: "l", What: fmt.Sprintf("%d bytes of %d", c.Length, c.BodySize)}
 	case !bytes.Equal(c.body.sum(), c.BodyHash):
-		return &Error{Reason: BodyHash, Tag: "bh"}
+		return &Error{Reason: BodyHash, Tag: "bh", What: "the body is not the one that was signed"}
 	case !c.HeaderIntact:
-		return &Error{Reason: HeaderSignature, Tag: "b"}
+		return &Error{Reason: HeaderSignature, Tag: "b", What: "a signed field was changed, or another key signed"}
 	case c.kind == dkimSignature && !c.Expires.IsZero() && e.Now.After(c.Expires.Add(e.Skew)):
 		return &Error{Reason: Expired, Tag: "x", What: c.Expires.Format(time.RFC3339)}
 	case c.Unsigned > 0 && e.RefusePartial:

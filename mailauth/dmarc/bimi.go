@@ -159,7 +159,7 @@ func LookupBIMI(ctx context.Context, r Resolver, domain, organization, selector 
 }
 
 func (i *Indicator) ask(ctx context.Context, r Resolver, name string) {
-	a := r.TXT(ctx, name)
+	a := some(r).TXT(ctx, name)
 	i.Name, i.Status, i.Said, i.Err = name, a.Status, a.Status.String(), a.Err
 	n := 0
 	for _, text := range a.Records {

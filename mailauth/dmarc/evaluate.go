@@ -136,7 +136,7 @@ func (v Verdict) Method() mailauth.MethodResult {
 // verdict given, as RFC 9989 section 11.5 recommends: the strictest policy of
 // those that fail; it passes only if all do.
 func Evaluate(ctx context.Context, r Resolver, in Input) Verdict {
-	return evaluate(ctx, &walker{r: r, steps: make(map[string]Step)}, in)
+	return evaluate(ctx, &walker{r: some(r), steps: make(map[string]Step)}, in)
 }
 
 func evaluate(ctx context.Context, w *walker, in Input) Verdict {

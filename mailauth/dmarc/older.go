@@ -83,7 +83,7 @@ type Comparison struct {
 // Compare judges a message by both standards with the same answers of DNS, and
 // says where they differ.
 func Compare(ctx context.Context, r Resolver, in Input) Comparison {
-	w := &walker{r: r, steps: make(map[string]Step), exist: make(map[string]dns.Status)}
+	w := &walker{r: some(r), steps: make(map[string]Step), exist: make(map[string]dns.Status)}
 	var c Comparison
 	in.Rules = RFC9989
 	c.Now = evaluate(ctx, w, in)

@@ -49,7 +49,7 @@ func ReportAuthorised(ctx context.Context, r Resolver, at string, uri URI, tag s
 		d.find(FindReportName, d.Name)
 		return d
 	}
-	answer := r.TXT(ctx, d.Name)
+	answer := some(r).TXT(ctx, d.Name)
 	if d.Temporary = !answer.Status.Known(); d.Temporary {
 		d.find(FindDNS, answer.Status.String()+" "+errText(answer.Err))
 		return d
@@ -67,7 +67,7 @@ func sameOrganization(ctx context.Context, r Resolver, a, b string) (same, known
 	if a == b {
 		return true, true
 	}
-	w := walker{r: r, steps: make(map[string]Step)}
+	w := walker{r: some(r), steps: make(map[string]Step)}
 	own := w.walk(ctx, a)
 	switch {
 	case own.Failed:

@@ -82,8 +82,16 @@ func Discover(ctx context.Context, r Resolver, domain string) (Discovery, error)
 	if name == "" {
 		return Discovery{}, fmt.Errorf("%w: %q", ErrDomain, clip(domain, maxShown))
 	}
-	w := walker{r: r, steps: make(map[string]Step)}
+	w := walker{r: some(r), steps: make(map[string]Step)}
 	return w.discover(ctx, name), nil
+}
+
+// some gives a resolver that knows nothing in the place of none.
+func some(r Resolver) Resolver {
+	if r == nil {
+		return (*dns.Resolver)(nil)
+	}
+	return r
 }
 
 // targets are the domains of a walk from a domain, in their order: the domain

@@ -25,6 +25,9 @@ func (r *Record) Lint() []Finding {
 }
 
 func (r *Record) lint() (found []Finding) {
+	if !IsRecord(r.Text) { // the zero value; Parse gives none
+		return []Finding{{Reason: NotARecord}}
+	}
 	say := func(reason Reason, term string, count int) {
 		found = append(found, Finding{Reason: reason, Term: term, Count: count})
 	}

@@ -17,6 +17,9 @@ import (
 // matches is not seen, for one. So a domain whose two verdicts differ has a record
 // that passes at some receivers only.
 func SecondOpinion(ctx context.Context, r Resolver, q Query) (mailauth.Result, error) {
+	if r == nil {
+		r = (*dns.Resolver)(nil)
+	}
 	e := evaluation{ip: q.IP.Unmap().WithZone("")}
 	v := e.identify(q)
 	if !e.ip.IsValid() || !isDomain(v.Domain) {

@@ -41,7 +41,7 @@ const (
 
 // Options of a [Checker].
 type Options struct {
-	Resolver Resolver      // must be given
+	Resolver Resolver      // without one every domain is a temperror
 	Timeout  time.Duration // of one check; 0 is 20 s (RFC 7208 section 4.6.4)
 	Receiver string        // our host name, for %{r} in explanations; "" is "unknown"
 	Terse    bool          // verdicts of Check without explanation, which saves its look-up
@@ -59,6 +59,9 @@ type Checker struct {
 func New(o Options) *Checker {
 	if o.Timeout <= 0 {
 		o.Timeout = defaultTimeout
+	}
+	if o.Resolver == nil {
+		o.Resolver = (*dns.Resolver)(nil)
 	}
 	if o.Receiver == "" {
 		o.Receiver = "unknown"

@@ -3,6 +3,7 @@ package dkim
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,8 +13,8 @@ import (
 	"github.com/postroad/postroad/mailauth"
 )
 
-// TestMethodResult: what is written is read again as it was.
-func TestMethodResult(t *testing.T) {
+// TestMethod: what is written is read again as it was.
+func TestMethod(t *testing.T) {
 	field, err := signer(t, "rsa", "ed").Sign(t.Context(), NewMessage([]byte(plain)))
 	if err != nil {
 		t.Fatal(err)
@@ -24,8 +25,14 @@ func TestMethodResult(t *testing.T) {
 		t.Fatal(report, err)
 	}
 	written := mailauth.Results{AuthServID: "mx.example.net", Methods: []mailauth.MethodResult{
-		report.Signatures[0].MethodResult(), report.Signatures[1].MethodResult(), chain.MethodResult(),
+		report.Signatures[0].Method(), report.Signatures[1].Method(), chain.Method(),
 	}}
+	if all := report.Methods(); !reflect.DeepEqual(all, written.Methods[:2]) {
+		t.Errorf("all are %+v", all)
+	}
+	if none := (&Report{}).Methods(); len(none) != 1 || none[0].Method != mailauth.DKIM || none[0].Result != mailauth.None {
+		t.Errorf("of no signature %+v", none)
+	}
 	read, err := mailauth.Parse(written.String())
 	if err != nil || len(read.Methods) != 3 {
 		t.Fatalf("%+v, %v of %s", read, err, written)
@@ -40,8 +47,22 @@ func TestMethodResult(t *testing.T) {
 			t.Errorf("%+v of\n%s, want %+v", got, written, want)
 		}
 	}
-	if m := report.Signatures[0].MethodResult(); m.Comment != "2048-bit key" || m.Reason != "signature" {
+	if m := report.Signatures[0].Method(); m.Comment != "2048-bit key" || m.Reason != "signature" {
 		t.Errorf("%+v", m)
+	}
+}
+
+// TestComment: a key that was not read has no length to tell.
+func TestComment(t *testing.T) {
+	for _, c := range []struct {
+		bits    int
+		testing bool
+		want    string
+	}{{0, false, ""}, {0, true, "testing"}, {1024, false, "1024-bit key"}, {1024, true, "1024-bit key, testing"}} {
+		v := Verification{Bits: c.bits, Testing: c.testing}
+		if got := v.Method().Comment; got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
 	}
 }
 

@@ -11,5 +11,5 @@
 // (diagnose/header) uses it, and whoever receives mail.
 //
 // A field says what its writer says; who wrote it has to be known from where it
-// stands in the header (RFC 8601 section 5).
+// stands in the header (RFC 8601 section 4.1).
 package mailauth

@@ -37,7 +37,7 @@ func (r Result) Known() bool {
 }
 
 // Method is the name of an authentication method (the registry of RFC 8601
-// section 6.6), lower case.
+// section 6.2), lower case.
 type Method string
 
 // The methods that a receiver of today writes.

@@ -131,7 +131,7 @@ func value(s string, address bool) string {
 }
 
 // isToken tells the token of RFC 2045 section 5.1; characters outside ASCII are
-// allowed (RFC 8601 section 5.2, RFC 6532).
+// allowed (RFC 8601 section 1.5.2, RFC 6532).
 func isToken(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c <= ' ' || c == 0x7f || strings.IndexByte(`()<>@,;:\"/[]?=`, c) >= 0 {

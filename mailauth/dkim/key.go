@@ -130,7 +130,7 @@ func (k *KeyRecord) readKey(p string) *Error {
 		}
 		k.Public = public
 	case "ed25519":
-		if len(der) != ed25519.PublicKeySize { // RFC 8463 section 4: the bare 32 bytes
+		if len(der) != ed25519.PublicKeySize { // RFC 8463 section 4.2: the bare 32 bytes
 			return &Error{Reason: KeySyntax, Tag: "p", What: fmt.Sprintf("%d bytes and not the 32 of an Ed25519 key", len(der))}
 		}
 		k.Public = ed25519.PublicKey(der)

@@ -75,7 +75,7 @@ func SignedIfPresent() []string {
 	}
 }
 
-// unsignable are fields that change on the way (RFC 6376 section 5.4.1), or
+// unsignable are fields that change on the way (RFC 6376 section 5.4), or
 // that are taken out (Bcc).
 var unsignable = []string{
 	"received", "return-path", "delivered-to", "x-original-to", "authentication-results", "received-spf",

@@ -201,9 +201,9 @@ func (l *ledger) snapshot() Truth {
 
 func (t *Truth) copied() Truth {
 	c := *t
-	c.Accepted = slices.Clone(t.Accepted)
+	c.Accepted = append([]Event{}, t.Accepted...) // empty and not null in JSON, as the others
 	c.Causes, c.Copies, c.By = clone(t.Causes), clone(t.Copies), clone(t.By)
-	c.Tally, c.Again = nil, nil
+	c.Tally, c.Again = []Tally{}, []Repeated{}
 	for cause, n := range c.Causes {
 		c.Tally = append(c.Tally, Tally{cause, n})
 	}

@@ -119,6 +119,8 @@ func (c *conversation) unready() (mail.Reply, bool) {
 	switch {
 	case c.s.Sender == nil:
 		return reply(503, 5, 1, "say MAIL first"), true
+	case len(c.s.Recipients) == 0 && c.o.LMTP:
+		return reply(503, 5, 1, "no valid recipients"), true // RFC 2033 section 4.2
 	case len(c.s.Recipients) == 0:
 		return reply(554, 5, 1, "no valid recipients"), true
 	}

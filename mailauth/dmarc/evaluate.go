@@ -299,7 +299,11 @@ func (a *aligner) align(ctx context.Context, id *Aligned) {
 		}
 	case a.v.Discovery.Failed:
 		// Any domain above the author's may be its organisational domain.
-		if last(domain, 1) == last(author, 1) {
+		switch {
+		case last(domain, 1) != last(author, 1):
+		case a.sameWhatever(ctx, domain):
+			id.Organization, id.Alignment = a.v.Discovery.Organization, AlignedRelaxed
+		default:
 			id.Alignment = AlignUnknown
 		}
 	case !under(domain, a.v.Discovery.Organization):
@@ -314,6 +318,24 @@ func (a *aligner) align(ctx context.Context, id *Aligned) {
 			id.Alignment = AlignedRelaxed
 		}
 	}
+}
+
+// sameWhatever reports whether a domain has the author's organisational domain whatever the name
+// says that did not answer: both walks came by the same record before they ended there, and have
+// the same way on. So a top-level domain whose servers are down does not hold up mail.
+func (a *aligner) sameWhatever(ctx context.Context, domain string) bool {
+	d := &a.v.Discovery.Walk
+	if d.Basis != ByFewest || !under(domain, d.Organization) {
+		return false
+	}
+	a.organization(ctx, domain)
+	i := slices.IndexFunc(a.v.Walks, func(w Walk) bool { return w.Domain == domain })
+	if i < 0 { // a bound was reached
+		return false
+	}
+	w := &a.v.Walks[i]
+	return w.Failed && w.Basis == ByFewest && w.Organization == d.Organization &&
+		w.Steps[len(w.Steps)-1].Domain == d.Steps[len(d.Steps)-1].Domain
 }
 
 // organization walks from an identifier's domain, each domain once.

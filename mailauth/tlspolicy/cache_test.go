@@ -478,9 +478,9 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			synctest.Wait()
 		}},
 		{"10.2 a refresh that fails without a record is told long before the policy expires", func(t *testing.T, o *outside) {
-			told := 0
+			var told atomic.Int32
 			c := o.cache(t, func(options *STSOptions) {
-				options.Failed = func(string, STSPolicy, *Failure) { told++ }
+				options.Failed = func(string, STSPolicy, *Failure) { told.Add(1) }
 			})
 			defer c.Close()
 			c.Get(t.Context(), "example.com")
@@ -489,8 +489,8 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			go c.Run(ctx)
 			pass(2 * day)
-			if told < 5 {
-				t.Errorf("told %d times", told)
+			if n := told.Load(); n < 5 {
+				t.Errorf("told %d times", n)
 			}
 			pass(6 * day)
 			cancel()

@@ -108,7 +108,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 		name string
 		run  func(t *testing.T, o *outside)
 	}{
-		{"3.3 a policy is fetched once and kept", func(t *testing.T, o *outside) {
+		{"3.2 a policy is fetched once and kept", func(t *testing.T, o *outside) {
 			c := o.cache(t)
 			defer c.Close()
 			for range 5 {
@@ -340,7 +340,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			want(t, c.Get(t.Context(), "example.com"), "published testing 2 live=true -")
 			fetched(t, o, 2)
 		}},
-		{"5.1 a new policy that cannot be fetched leaves the old one", func(t *testing.T, o *outside) {
+		{"3.3 a new policy that cannot be fetched leaves the old one", func(t *testing.T, o *outside) {
 			c := o.cache(t)
 			defer c.Close()
 			c.Get(t.Context(), "example.com")
@@ -378,7 +378,7 @@ func TestConformanceRFC8461Time(t *testing.T) {
 			want(t, c.Get(t.Context(), "example.com"), "published enforce 1 live=true -")
 			fetched(t, o, 2)
 		}},
-		{"5.1 after max_age a host in trouble has no policy", func(t *testing.T, o *outside) {
+		{"3.3 after max_age a host in trouble has no policy", func(t *testing.T, o *outside) {
 			c := o.cache(t)
 			defer c.Close()
 			c.Get(t.Context(), "example.com")

@@ -449,7 +449,7 @@ func (c *conversation) aside(cmd Command) error {
 		if cmd.Arg == "" {
 			return c.refuse(mail.StageUnknown, reply(501, 5, 4, "VRFY needs an argument"))
 		}
-		// RFC 5321 section 3.5.3: who exists is told to nobody who does not send to them.
+		// RFC 5321 section 7.3: who exists is told to nobody who does not send to them.
 		return c.say(mail.StageUnknown, c.own(reply(252, 5, 0, "send some mail, and it will be seen")))
 	case "EXPN", "ETRN", "TURN", "ATRN", "SEND", "SOML", "SAML":
 		return c.refuse(mail.StageUnknown, reply(502, 5, 1, "command not implemented"))

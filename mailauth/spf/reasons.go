@@ -9,7 +9,7 @@ const (
 	Matched   Reason = "matched"    // a directive matched
 	Unmatched Reason = "unmatched"  // nothing matched and there is no redirect: neutral (RFC 7208 section 4.7)
 	NoRecord  Reason = "no-record"  // the name has no SPF record: none (section 4.5)
-	NoDomain  Reason = "no-domain"  // the name does not exist: none (section 4.4)
+	NoDomain  Reason = "no-domain"  // the name does not exist: none (section 4.3)
 	BadDomain Reason = "bad-domain" // an address literal, one label, an empty or long label: none (section 4.3)
 	NoAddress Reason = "no-address" // the client has no IP address: none
 

@@ -8,6 +8,20 @@ import (
 	"github.com/postroad/postroad/dns"
 )
 
+// TestReason: a session that need not prove anything says whether that is the domain's wish.
+func TestReason(t *testing.T) {
+	h := Host{Name: "mx.example.com", Domain: "example.com"}
+	for state, want := range map[State]string{
+		NotPublished: "no policy", Unknown: "whether there is an MTA-STS policy is not known",
+		Broken: "no MTA-STS policy could be had by the record",
+	} {
+		r := Plan(h, DANE{}, STS{Domain: "example.com", State: state}, Rule{})
+		if r.Level != LevelOpportunistic || r.Reason != want {
+			t.Errorf("%v: %v, %q, want %q", state, r.Level, r.Reason, want)
+		}
+	}
+}
+
 // TestNothing: without a resolver nothing is known, and nothing may be concluded.
 func TestNothing(t *testing.T) {
 	for name, r := range map[string]Resolver{"none": nil, "a nil one": (*dns.Resolver)(nil)} {

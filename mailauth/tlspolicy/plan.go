@@ -127,6 +127,12 @@ type Requirement struct {
 // the zero DANE, one that switches MTA-STS off the zero STS.
 func Plan(h Host, d DANE, sts STS, rule Rule) Requirement {
 	r := Requirement{Host: h.Name, SNI: serverName(h.Name), Reason: "no policy"}
+	switch sts.State { // a session in clear should not look as if all were well
+	case Unknown:
+		r.Reason = "whether there is an MTA-STS policy is not known"
+	case Broken:
+		r.Reason = "no MTA-STS policy could be had by the record"
+	}
 	if d.Reason != "" {
 		r.Reason += ": " + d.Reason
 	}

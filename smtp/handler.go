@@ -125,6 +125,7 @@ type ServerTimeouts struct {
 	Proxy   time.Duration // for the PROXY header: 5 s
 	TLS     time.Duration // for a handshake: 1 minute
 	Command time.Duration // for a whole command line: 5 minutes, RFC 5321 section 4.5.3.2.7
+	Idle    time.Duration // without an accepted message: 1 hour; then no further command is waited for
 	Block   time.Duration // without a byte of content: 5 minutes
 	Content time.Duration // of waiting for the content of one message: 10 minutes, and more for a large one:
 	Rate    int           // a second for every so many octets that came: 1024
@@ -140,6 +141,7 @@ func (t ServerTimeouts) orDefault() ServerTimeouts {
 	set(&t.Proxy, 5*time.Second)
 	set(&t.TLS, time.Minute)
 	set(&t.Command, 5*time.Minute)
+	set(&t.Idle, time.Hour)
 	set(&t.Block, 5*time.Minute)
 	set(&t.Content, 10*time.Minute)
 	set(&t.Write, 5*time.Minute)

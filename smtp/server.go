@@ -79,6 +79,7 @@ type conversation struct {
 	asked   time.Time // when this side began to wait for the command under way
 	pending *Command  // a command that ended a message between two chunks
 	idle    int       // commands since the last message
+	since   time.Time // of the last message, or the beginning
 	wasted  int64     // octets of chunks thrown away since then
 	told    bool      // the last word was said
 }
@@ -93,7 +94,7 @@ func newConversation(conn net.Conn, o *ServerOptions, h Handler) *conversation {
 	times := o.Timeouts.orDefault()
 	w.eager, w.writeLimit = true, times.Write
 	peer := addrPort(conn.RemoteAddr())
-	c := &conversation{o: o, h: h, w: w, times: times, asked: now, s: &Session{
+	c := &conversation{o: o, h: h, w: w, times: times, asked: now, since: now, s: &Session{
 		Remote: peer, Peer: peer, Local: addrPort(conn.LocalAddr()),
 		Started: now, Transcript: t, phases: map[mail.Stage]time.Duration{},
 	}}
@@ -328,7 +329,11 @@ func (c *conversation) readCommand() (Command, error) {
 	}
 	for {
 		c.asked = time.Now()
-		c.w.SetReadTimeout(c.times.Command)
+		left := c.times.Idle - c.asked.Sub(c.since)
+		if left <= 0 { // whoever says NOOP in time could stay for weeks
+			return Command{}, fmt.Errorf("no message in %v: %w", c.times.Idle, ErrTimeout)
+		}
+		c.w.SetReadTimeout(min(left, c.times.Command))
 		if start, err := c.w.peek(1); err != nil {
 			return Command{}, err
 		} else if start[0] == tlsHandshake { // whose first line may never end

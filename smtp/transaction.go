@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/postroad/postroad/mail"
 )
@@ -290,7 +291,7 @@ func (c *conversation) message(source pieces) error {
 	}
 	if delivered {
 		c.s.Messages++
-		c.idle, c.wasted = 0, 0
+		c.idle, c.wasted, c.since = 0, 0, time.Now()
 	}
 	return nil
 }

@@ -100,12 +100,6 @@ func (x *Exim) Submit(ctx context.Context, from, to, message string, args ...str
 	return err
 }
 
-// SMTP hands a message over by SMTP on standard input, "exim -bs", and gives
-// the replies: the way to ask for delivery notifications (RFC 3461).
-func (x *Exim) SMTP(ctx context.Context, commands string) (string, error) {
-	return x.cell.Run(ctx, commands, x.path, "-odi", "-bs")
-}
-
 // Flush tries everything in the queue now, frozen and not yet due too, and
 // returns when that is done.
 func (x *Exim) Flush(ctx context.Context) error {

@@ -240,14 +240,23 @@ func (r Requirement) demand(rule Rule) Requirement {
 	case rule.Demand >= DemandVerified && r.Level < LevelPKIX:
 		r.Level, r.Reason, r.Names = LevelPKIX, "a verified host is demanded", []string{r.Host}
 		r.Testing, r.Failure = false, nil
-		if rule.RequireTLS {
+		switch {
+		case rule.RequireTLS && len(rule.Names) > 0 && !slices.ContainsFunc(rule.Names, r.isHost):
+			return r.unusable(&Failure{Result: ValidationFailure, Code: "requiretls-name", Reason: "the message demands that " +
+				r.Host + " proves its own name (REQUIRETLS), and another is demanded of it"})
+		case rule.RequireTLS: // the host's own name and no other, RFC 8689 section 4.2.1
 			r.Reason = "the message demands TLS (REQUIRETLS)"
-		}
-		if len(rule.Names) > 0 {
+		case len(rule.Names) > 0:
 			r.Names, r.MXProven = rule.Names, true
 		}
 	}
 	return r
+}
+
+// isHost reports whether a name of a rule, which may be a wildcard, is the host's.
+func (r Requirement) isHost(pattern string) bool {
+	name, ok := hostName(r.Host)
+	return ok && matchName(strings.ToLower(pattern), name)
 }
 
 func (r Requirement) unusable(f *Failure) Requirement {

@@ -25,7 +25,8 @@ func TestReason(t *testing.T) {
 // TestNothing: without a resolver nothing is known, and nothing may be concluded.
 func TestNothing(t *testing.T) {
 	for name, r := range map[string]Resolver{"none": nil, "a nil one": (*dns.Resolver)(nil)} {
-		if d := LookupDANE(t.Context(), r, Host{Name: "mx.example.com", Domain: "example.com", MX: dns.Secure}); d.State != DANEFailed {
+		h := Host{Name: "mx.example.com", Domain: "example.com", MX: dns.Secure}
+		if d := LookupDANE(t.Context(), r, h); d.State != DANEFailed {
 			t.Errorf("%s: %+v", name, d)
 		}
 		if _, state, err := LookupSTSRecord(t.Context(), r, "example.com"); state != Unknown || err == nil {

@@ -123,7 +123,7 @@ func (v Verdict) Method() mailauth.MethodResult {
 	if v.Discovery.Record != nil && v.Policy != "" {
 		m.Comment = "p=" + string(v.Policy) + " dis=" + string(v.Disposition)
 	}
-	if v.Result == mailauth.TempError || v.Result == mailauth.PermError {
+	if (v.Result == mailauth.TempError || v.Result == mailauth.PermError) && len(v.Findings) > 0 {
 		m.Reason = v.Findings[0].Key
 	}
 	if v.Author != "" {

@@ -6,8 +6,9 @@ import (
 	"github.com/postroad/postroad/mailauth"
 )
 
-// maxValue bounds one value of Received-SPF in octets; an address has 320.
-const maxValue = 512
+// maxValue bounds one value of Received-SPF in octets; an address has 320. All of it
+// quoted and escaped is still no line of more than 998 (RFC 5322 section 2.1.1).
+const maxValue = 480
 
 // Received gives the body of a Received-SPF field (RFC 7208 section 9.1), folded
 // with CRLF, without the field name and without a final line end. receiver is our

@@ -38,11 +38,17 @@ func TestReceived(t *testing.T) {
 func FuzzReceived(f *testing.F) {
 	f.Add("anna@a.example", "h.example", "-all")
 	f.Add("\"x\r\n y\"@a.example", "a..b", "\\")
+	f.Add(strings.Repeat("\"", 600), strings.Repeat("\\", 600), strings.Repeat("é", 600))
 	f.Fuzz(func(t *testing.T, sender, helo, term string) {
 		v := Verdict{Result: mailauth.Fail, Identity: MailFrom, Sender: sender, Term: term}
 		text := v.Received(Query{IP: netip.MustParseAddr("192.0.2.1"), Helo: helo}, "mx.example.org")
 		if len(text) > 6*maxValue+400 {
 			t.Fatalf("%d octets", len(text))
+		}
+		for line := range strings.SplitSeq(text, "\r\n") {
+			if len(line) > 998 {
+				t.Fatalf("a line of %d octets", len(line))
+			}
 		}
 		body := strings.ReplaceAll(text, "\r\n\t", " ")
 		want := []string{"receiver", "client-ip", "identity", "envelope-from", "helo", "mechanism"}

@@ -134,8 +134,8 @@ func (r Requirement) prove(state *tls.ConnectionState, trust Trust) *Failure {
 // Config gives the TLS configuration for a session under the requirement, made
 // of base, which may be nil. A certificate that the requirement does not accept
 // ends the handshake, so that not a word goes over such a session; the error
-// then holds the *Failure. crypto/tls's own check is off: it knows neither TLSA
-// records nor what may be overlooked.
+// then holds the *Failure. crypto/tls's own check is off, and so are checks that
+// base brings: they know neither TLSA records nor what may be overlooked.
 func (r Requirement) Config(base *tls.Config, trust Trust) *tls.Config {
 	config := new(tls.Config)
 	if base != nil {

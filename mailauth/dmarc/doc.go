@@ -14,6 +14,5 @@
 // What DNS denies is knowledge, what it fails to answer is not: the first can end
 // in none, the second only in temperror. DNS is asked through the resolver that
 // is given, and bounded: eight questions for a domain, and few domains for a
-// message. Nothing survives a crash. It is used by what receives mail, by the
-// audit, and by the simulated providers.
+// message. Nothing survives a crash. What receives mail uses it, and the audit.
 package dmarc

@@ -259,8 +259,32 @@ func wrapText(lines []string, text string, limit int) []string {
 	return append(lines, text)
 }
 
+// appendReply is [ReplyLines] for what nearly all replies are: one short line of printable
+// ASCII.
+func appendReply(dst []byte, r mail.Reply) ([]byte, bool) {
+	if r.Code < 200 || r.Code > 599 || len(r.Lines) != 1 || r.Lines[0] == "" || len(r.Lines[0]) > 400 {
+		return dst, false
+	}
+	for _, c := range []byte(r.Lines[0]) {
+		if c < ' ' || c > '~' {
+			return dst, false
+		}
+	}
+	dst = append(strconv.AppendInt(dst, int64(r.Code), 10), ' ')
+	if e := r.Enhanced; int(e.Class) == r.Code/100 {
+		dst = append(strconv.AppendUint(dst, uint64(e.Class), 10), '.')
+		dst = append(strconv.AppendUint(dst, uint64(e.Subject), 10), '.')
+		dst = append(strconv.AppendUint(dst, uint64(e.Detail), 10), ' ')
+	}
+	return append(dst, r.Lines[0]...), true
+}
+
 // WriteReply writes a reply into the buffer of w, as [ReplyLines] has it.
 func WriteReply(w *Wire, r mail.Reply) error {
+	if line, ok := appendReply(w.scratch[:0], r); ok {
+		w.scratch = line
+		return w.WriteLine(line)
+	}
 	lines, err := ReplyLines(r)
 	if err != nil {
 		return err

@@ -171,6 +171,7 @@ func passages() map[string]passage {
 // a message called delivered that the server did not accept, nor given up for certain when it
 // did.
 func TestTruthAfterCut(t *testing.T) {
+	t.Parallel()
 	for name, p := range passages() {
 		t.Run(name, func(t *testing.T) {
 			var whole passage

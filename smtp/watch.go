@@ -69,7 +69,7 @@ func (v *watch) run() {
 	}
 	// A handler may be looking at a piece of content in the buffer: nothing in it is
 	// moved. Where there is no room the peer is not watched.
-	for v.w.inErr == nil && v.w.to < len(v.w.in) {
+	for v.w.inErr == nil && (v.w.to < len(v.w.in) || v.w.grow()) {
 		if err := v.w.readMore(); err != nil && !isInterrupt(err) {
 			v.gone(err)
 		}

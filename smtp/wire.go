@@ -43,6 +43,9 @@ var (
 
 const (
 	wireBuffer = 16 << 10 // of one direction
+	// wireStart is the size of the buffers before there is more to read or write at once:
+	// most sessions of a server wait, and many are over after a few lines.
+	wireStart = 1 << 10
 	// floodLimit is how much of an overlong line is thrown away while its end is waited
 	// for, so that the next line is one again.
 	floodLimit = 1 << 20
@@ -62,12 +65,14 @@ type Wire struct {
 
 	in        []byte // what was read and not yet taken: in[from:to]
 	from, to  int
+	full      bool // the last read found no end: there is more than the buffer holds
 	inErr     error
 	readBytes int64
 	eager     bool // replies wait in the buffer no longer than until a read may block
 
 	outMu      sync.Mutex // Cut may come from anywhere
-	out        []byte
+	out        []byte     // grows up to wireBuffer
+	scratch    []byte     // for a line that is put together
 	outErr     error
 	wroteBytes int64
 	writeLimit time.Duration // for each sending of the buffer; 0: the deadline is the owner's
@@ -78,7 +83,7 @@ type Wire struct {
 
 // NewWire begins with conn. us is the side that this end speaks for; t may be nil.
 func NewWire(conn net.Conn, us Side, t *Transcript) *Wire {
-	return &Wire{conn: conn, us: us, transcript: t, in: make([]byte, wireBuffer), out: make([]byte, 0, wireBuffer)}
+	return &Wire{conn: conn, us: us, transcript: t, in: make([]byte, wireStart)}
 }
 
 // Conn is the connection: after Upgrade the one through TLS.
@@ -172,11 +177,26 @@ func (w *Wire) fill() error {
 		}
 	}
 	w.compact()
+	if w.full {
+		w.grow()
+	}
 	if w.to == len(w.in) {
 		w.to = copy(w.in, w.in[w.from:w.to])
 		w.from = 0
 	}
 	return w.readMore()
+}
+
+// grow takes a larger buffer, false if it is as large as it gets. What was given to somebody
+// out of the old one stays as it is.
+func (w *Wire) grow() bool {
+	if len(w.in) >= wireBuffer {
+		return false
+	}
+	in := make([]byte, min(4*len(w.in), wireBuffer))
+	w.to = copy(in, w.in[w.from:w.to])
+	w.in, w.from, w.full = in, 0, false
+	return true
 }
 
 // compact makes all of the buffer free where nothing is in it.
@@ -192,6 +212,7 @@ func (w *Wire) readMore() error {
 	for tries := 0; ; tries++ {
 		n, err := w.conn.Read(w.in[w.to:])
 		w.to += n
+		w.full = w.to == len(w.in)
 		w.readBytes += int64(n)
 		if err != nil {
 			w.inErr = w.failure("read", err)
@@ -236,7 +257,7 @@ func (w *Wire) ReadLine(max int) ([]byte, error) { return w.readLine(max, false)
 func (w *Wire) ReadLineLoose(max int) ([]byte, error) { return w.readLine(max, true) }
 
 func (w *Wire) readLine(max int, loose bool) ([]byte, error) {
-	max = min(max, len(w.in)-1)
+	max = min(max, wireBuffer-1)
 	for seen := w.from; ; {
 		if i := w.lineEnd(seen, loose); i >= 0 {
 			line := w.in[w.from:i]
@@ -343,13 +364,13 @@ func (w *Wire) write(p []byte) (int, error) {
 		if w.outErr != nil {
 			return total - len(p), w.outErr
 		}
-		if len(w.out) == 0 && len(p) >= cap(w.out) {
+		if len(w.out) == 0 && len(p) >= wireBuffer {
 			if err := w.send(p); err != nil {
 				return total - len(p), err
 			}
 			return total, nil
 		}
-		n := min(len(p), cap(w.out)-len(w.out))
+		n := min(len(p), wireBuffer-len(w.out))
 		w.out = append(w.out, p[:n]...)
 		if p = p[n:]; len(p) > 0 {
 			if err := w.flush(); err != nil {

@@ -138,7 +138,7 @@ func (t *Temper) judge(s *state, f *facts) (yes bool, reply mail.Reply, changes 
 	return true, t.filled(f, 0), nil
 }
 
-// greylist is RFC 6647 section 3.3: the network of the source, the sender and
+// greylist is RFC 6647 section 2.4: the network of the source, the sender and
 // the recipient must come again after the delay and before they are forgotten.
 func (t *Temper) greylist(s *state, f *facts) (bool, mail.Reply, []change) {
 	key := t.id + "|" + network(f.source, t.Network) + "|" + f.sender.Key() + "|" + f.recipient.Key()

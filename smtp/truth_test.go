@@ -48,7 +48,7 @@ func (r *road) carry(to, from net.Conn, left int, passed *int) {
 			n = min(n, left)
 			left -= n
 		}
-		time.Sleep(r.delay)
+		pause(r.delay)
 		if _, e := to.Write(b[:n]); e != nil || err != nil {
 			return
 		}
@@ -75,7 +75,7 @@ func (w *witness) Message(_ context.Context, s *Session, content io.Reader) (rep
 	if _, err := io.ReadAll(content); err != nil {
 		return nil
 	}
-	time.Sleep(w.pause)
+	pause(w.pause)
 	for _, to := range s.Recipients {
 		if w.lmtp && to.To.Local == "full" {
 			replies = append(replies, mail.ParseReply("452 4.2.2 full"))
@@ -137,7 +137,7 @@ func (p *passage) lead(t *testing.T) {
 	}
 	c.Close()
 	<-done
-	time.Sleep(time.Hour) // the road is empty
+	pause(time.Hour) // the road is empty
 
 	for _, m := range messages {
 		for _, to := range m.To {
@@ -238,7 +238,7 @@ func TestIdle(t *testing.T) {
 			if _, err := io.WriteString(here, "NOOP\r\n"); err != nil {
 				break
 			}
-			time.Sleep(4 * time.Minute)
+			pause(4 * time.Minute)
 		}
 		if text := <-heard; !strings.HasSuffix(text, "\r\n421 4.4.2 timeout, closing\r\n") {
 			t.Errorf("last words %q", text[max(0, len(text)-80):])

@@ -201,13 +201,10 @@ func TestLoop(t *testing.T) {
 	}
 }
 
-// TestManyProviders: a million providers, each of them made up, beside one that
+// TestManyProviders: more providers than the tables hold, all of them made up, beside one that
 // is real. What is beyond the tables is counted as one, and memory stays.
 func TestManyProviders(t *testing.T) {
-	n := 1_000_000
-	if testing.Short() {
-		n = 150_000
-	}
+	const n = 150_000 // domains; the tables hold fewer
 	pr, pw := io.Pipe()
 	go func() {
 		w := bufio.NewWriterSize(pw, 1<<20)
@@ -228,9 +225,6 @@ func TestManyProviders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
 	if r.Facts != int64(n) || len(r.Providers) != MaxList || r.MoreProviders < 90_000 {
 		t.Errorf("%d facts, %d providers and %d more", r.Facts, len(r.Providers), r.MoreProviders)
 	}

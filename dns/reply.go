@@ -308,7 +308,7 @@ func negativeTTL(authority []record, name string) (ttl time.Duration, proven boo
 }
 
 // refers reports whether the authority section sends us to other servers (RFC
-// 2308 section 2.1.1.1), as a server does that is no resolver.
+// 2308 section 2.2), as a server does that is no resolver.
 func refers(authority []record, name string) bool {
 	return slices.ContainsFunc(authority, func(rr record) bool {
 		return rr.Header().Rrtype == mdns.TypeNS && below(name, received(rr.Header().Name))

@@ -303,11 +303,18 @@ func TestTime(t *testing.T) {
 // serve runs a server on loopback until the test ends.
 func serve(t testing.TB, d *Data) string {
 	t.Helper()
-	udp, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	tcp, err := net.Listen("tcp4", udp.LocalAddr().String())
+	udp, err := net.ListenPacket("udp4", tcp.Addr().String())
+	for i := 0; err != nil && i < 20; i++ { // the port is somebody else's for UDP
+		_ = tcp.Close()
+		if tcp, err = net.Listen("tcp4", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		udp, err = net.ListenPacket("udp4", tcp.Addr().String())
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -217,17 +217,29 @@ func (w *World) listenDNS() error {
 	if err := mayListen(at.Addr(), interfaces); err != nil {
 		return err
 	}
-	udp, err := w.options.ListenPacket("udp", at.String())
+	udp, tcp, err := w.socketsDNS(at)
+	for i := 0; err != nil && at.Port() == 0 && i < 20; i++ { // a port that is free for UDP may not be for TCP
+		udp, tcp, err = w.socketsDNS(at)
+	}
 	if err != nil {
 		return fmt.Errorf("serve DNS: %w", err)
 	}
 	w.dns = addrPort(udp.LocalAddr())
-	tcp, err := w.options.Listen("tcp", w.dns.String())
-	if err != nil {
-		return errors.Join(fmt.Errorf("serve DNS: %w", err), udp.Close())
-	}
 	w.all.Go(func() { w.fail(w.zones.Serve(w.ctx, udp, tcp)) })
 	return nil
+}
+
+// socketsDNS opens one port for UDP and TCP.
+func (w *World) socketsDNS(at netip.AddrPort) (net.PacketConn, net.Listener, error) {
+	udp, err := w.options.ListenPacket("udp", at.String())
+	if err != nil {
+		return nil, nil, err
+	}
+	tcp, err := w.options.Listen("tcp", addrPort(udp.LocalAddr()).String())
+	if err != nil {
+		return nil, nil, errors.Join(err, udp.Close())
+	}
+	return udp, tcp, nil
 }
 
 // fail keeps the first thing that went wrong while the world ran.

@@ -88,7 +88,7 @@ func unbound(t *testing.T, data *zone.Data, lines ...string) dns.Server {
 	if deps == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			t.Skip("unbound is not here: ", err)
+			t.Skip("unbound is not here: ", err, "; set POSTROAD_TEST_DEPS to where etc/test-deps put it")
 		}
 		deps = filepath.Join(home, ".cache", "postroad", "test-deps")
 	}

@@ -23,7 +23,7 @@ func TestUnboundBelieves(t *testing.T) {
 	if deps == "" {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			t.Skip(err)
+			t.Skip("unbound is not here: ", err, "; set POSTROAD_TEST_DEPS to where etc/test-deps put it")
 		}
 		deps = filepath.Join(home, ".cache", "postroad", "test-deps")
 	}
@@ -36,12 +36,9 @@ func TestUnboundBelieves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	free, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := free.LocalAddr().String()
-	_ = free.Close() // unbound takes it; who is quicker makes the test fail
+	udp, tcp := sockets(t)
+	at := udp.LocalAddr().String()
+	_, _ = udp.Close(), tcp.Close() // unbound takes it; who is quicker makes the test fail
 	file := filepath.Join(t.TempDir(), "unbound.conf")
 	text := fmt.Sprintf("server:\n directory: %q\n chroot: \"\"\n username: \"\"\n pidfile: \"\"\n use-syslog: no\n logfile: \"\"\n verbosity: 1\n"+
 		" val-log-level: 2\n num-threads: 1\n do-ip6: no\n do-not-query-localhost: no\n interface: %s\n trust-anchor: %q\n"+

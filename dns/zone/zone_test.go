@@ -300,24 +300,28 @@ func TestTime(t *testing.T) {
 	})
 }
 
+// sockets opens a port of loopback for UDP and TCP.
+func sockets(t testing.TB) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 20 {
+		tcp, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		udp, err := net.ListenPacket("udp4", tcp.Addr().String())
+		if err == nil {
+			return udp, tcp
+		}
+		_ = tcp.Close() // the port is somebody else's for UDP
+	}
+	t.Fatal("no port for both UDP and TCP")
+	return nil, nil
+}
+
 // serve runs a server on loopback until the test ends.
 func serve(t testing.TB, d *Data) string {
 	t.Helper()
-	tcp, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	udp, err := net.ListenPacket("udp4", tcp.Addr().String())
-	for i := 0; err != nil && i < 20; i++ { // the port is somebody else's for UDP
-		_ = tcp.Close()
-		if tcp, err = net.Listen("tcp4", "127.0.0.1:0"); err != nil {
-			t.Fatal(err)
-		}
-		udp, err = net.ListenPacket("udp4", tcp.Addr().String())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	udp, tcp := sockets(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- d.Serve(ctx, udp, tcp) }()

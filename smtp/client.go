@@ -112,8 +112,9 @@ type Client struct {
 	odd        Odd
 	phases     map[mail.Stage]time.Duration
 	tls        *tls.ConnectionState
-	broken     *Error // why the session is over
-	block      []byte // of content
+	heard      time.Time // when the last reply came
+	broken     *Error    // why the session is over
+	block      []byte    // of content
 }
 
 // NewClient begins with conn, which it closes in the end. For implicit TLS give it a

@@ -115,6 +115,10 @@ type ServerOptions struct {
 	XClient func(peer netip.Addr) bool // who may say XCLIENT; nil: nobody
 	Proxy   func(peer netip.Addr) bool // from whom a PROXY header comes first, always; nil: from nobody
 
+	// Drain is for a server that stops: when it ends, a session is told 421 as soon as it waits
+	// for a command and no transaction is under way, and Serve gives nil. nil: never.
+	Drain context.Context
+
 	Pregreet   time.Duration // how long to watch for a client that talks before the banner; 0: not at all
 	Timeouts   ServerTimeouts
 	Transcript int // bytes of transcript to keep of a session; 0: none

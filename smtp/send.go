@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/postroad/postroad/mail"
 )
@@ -16,6 +17,13 @@ type Message struct {
 	Mail    MailCommand
 	To      []*Recipient
 	Content Content
+	// Known is what ExamineContent said of Content, where that was kept; nil: Content is read
+	// for it. What is wrong with the content then shows on the way only, and ends the session.
+	Known *Examined
+
+	// Phases is how long each stage took for this message. Of commands that went out together
+	// the first one's stage has the wait.
+	Phases map[mail.Stage]time.Duration
 }
 
 // A Recipient is one forward-path, and what became of it.
@@ -140,7 +148,13 @@ type sending struct {
 	closedBy   due
 	pipelining bool
 	chunking   bool
+	rested     bool // nothing was heard for so long that the server may have gone
 }
+
+// restedAfter is how long a connection may have been silent before a server is asked for a
+// reply ahead of content. One that closed meanwhile would make "may be delivered" of all that
+// went out at once; a round trip is cheaper.
+const restedAfter = 2 * time.Second
 
 // Send sends messages, all in one go where the server offers PIPELINING: with CHUNKING
 // small messages one after the other without waiting; with DATA a group each (RFC 2920), the
@@ -151,7 +165,9 @@ type sending struct {
 // ErrNotTried.
 func (c *Client) Send(ctx context.Context, messages ...*Message) error {
 	s := &sending{c: c, pipelining: c.extensions.Has("PIPELINING"), chunking: c.extensions.Has("CHUNKING")}
+	s.rested = time.Since(c.heard) > restedAfter
 	for _, m := range messages {
+		m.Phases = make(map[mail.Stage]time.Duration, 4)
 		for _, r := range m.To {
 			*r = Recipient{RcptCommand: r.RcptCommand}
 		}
@@ -188,7 +204,9 @@ func (c *Client) prepare(t *transit) *Error {
 		return refuse(mail.StageData, fmt.Errorf("%w: a message without content", ErrArgument))
 	}
 	var err error
-	if t.x, err = ExamineContent(t.m.Content); err != nil {
+	if t.m.Known != nil {
+		t.x = *t.m.Known
+	} else if t.x, err = ExamineContent(t.m.Content); err != nil {
 		return refuse(mail.StageData, err)
 	}
 	m.Size = 0
@@ -333,7 +351,7 @@ func (s *sending) step() bool {
 		t.named++
 		s.say(write{line: r.line}, due{what: dueRcpt, t: t, to: r.to})
 	case s.chunking:
-		if t.x.Octets > s.c.o.Ahead && !t.known() {
+		if (t.x.Octets > s.c.o.Ahead || s.rested) && !t.known() {
 			return false
 		}
 		s.sayContent(t, write{line: fmt.Appendf(nil, "BDAT %d LAST", t.x.Octets), content: t.m.Content, octets: t.x.Octets})
@@ -366,6 +384,7 @@ func (s *sending) sayContent(t *transit, w write) {
 
 // take waits for a reply and acts on it. The error ends the session.
 func (s *sending) take(d due) (mail.Reply, error) {
+	s.v.phases = d.t.m.Phases
 	if d.what == dueContent {
 		return s.takeContent(d)
 	}
@@ -374,6 +393,7 @@ func (s *sending) take(d due) (mail.Reply, error) {
 		return r, err
 	}
 	s.heed(r, d)
+	s.rested = false
 	t, good := d.t, r.Code/100 == 2
 	if d.what != dueReset && (r.Code/100 == 3) != (d.what == dueData && r.Code == 354) || d.what == dueData && good {
 		return r, ErrUnexpected

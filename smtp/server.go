@@ -48,7 +48,7 @@ const (
 // Serve leads one session on conn to its end and closes conn. The error says why it
 // ended where neither QUIT nor a 421 of the handler ended it: io.EOF is a client that left
 // between two commands. The end of ctx ends the session at once, with a 421 where no
-// other reply is under way.
+// other reply is under way; the end of ServerOptions.Drain ends it in peace.
 func Serve(ctx context.Context, conn net.Conn, o *ServerOptions, h Handler) error {
 	c := newConversation(conn, o, h)
 	handlers, cancel := context.WithCancelCause(ctx)
@@ -58,6 +58,10 @@ func Serve(ctx context.Context, conn net.Conn, o *ServerOptions, h Handler) erro
 	defer func() { _ = c.w.Close() }() // a second one, but for a handler that panics
 	release := c.w.Bind(ctx)
 	defer release()
+	if o.Drain != nil {
+		stop := context.AfterFunc(o.Drain, c.drain.begin)
+		defer stop()
+	}
 	err := c.run()
 	release()
 	err = c.finish(ctx, err)
@@ -73,6 +77,7 @@ type conversation struct {
 	s     *Session
 	ctx   context.Context // of the handler's calls; it lives as long as the session
 	watch *watch
+	drain drain
 
 	times   ServerTimeouts
 	limits  contentLimits
@@ -98,6 +103,7 @@ func newConversation(conn net.Conn, o *ServerOptions, h Handler) *conversation {
 		Remote: peer, Peer: peer, Local: addrPort(conn.LocalAddr()),
 		Started: now, Transcript: t, phases: map[mail.Stage]time.Duration{},
 	}}
+	c.drain.w = w
 	c.s.cut = func() { _ = w.Cut() } // nothing is left to do about a failing close
 	c.limits = contentLimits{size: o.MaxSize, line: o.MaxLine, times: times}
 	if o.MaxSize == 0 {
@@ -334,9 +340,13 @@ func (c *conversation) readCommand() (Command, error) {
 			return Command{}, fmt.Errorf("no message in %v: %w", c.times.Idle, ErrTimeout)
 		}
 		c.w.SetReadTimeout(min(left, c.times.Command))
-		if start, err := c.w.peek(1); err != nil {
+		start, draining, err := c.firstOctet()
+		switch {
+		case draining:
+			return Command{}, c.hangUp(mail.StageUnknown, reply(421, 3, 2, c.host()+" is closing, try again"), errQuit)
+		case err != nil:
 			return Command{}, err
-		} else if start[0] == tlsHandshake { // whose first line may never end
+		case start == tlsHandshake: // whose first line may never end
 			return Command{}, c.hangUp(mail.StageUnknown, reply(554, 5, 1, "this is not SMTP"), ErrNotSMTP)
 		}
 		line, err := c.w.ReadLine(maxCommandLine)

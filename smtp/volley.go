@@ -36,7 +36,8 @@ type volley struct {
 	release func()
 	done    chan struct{} // the writer has ended
 	wake    chan struct{}
-	last    time.Time // of the last reply, or the beginning
+	last    time.Time                    // of the last reply, or the beginning
+	phases  map[mail.Stage]time.Duration // of the message whose reply is waited for; nil: of none
 
 	mu        sync.Mutex
 	queue     []write
@@ -243,7 +244,11 @@ func (v *volley) putContent(w write) error {
 	const century = 100 * 365 * 24 * 3600 // seconds; more of them would not fit into a Duration
 	until := time.Now().Add(t.Content + time.Duration(min(w.octets/int64(t.Rate), century))*time.Second)
 	to := NewContentWriter(v.c.wire, w.form)
-	for at, size := int64(0), w.content.Size(); at < size; {
+	size := w.content.Size()
+	if w.form&Stuffed == 0 && size > w.octets { // what is beyond the chunk would be commands
+		return errContentChanged
+	}
+	for at := int64(0); at < size; {
 		block := v.c.block[:min(contentBlock, size-at)]
 		if n, err := w.content.ReadAt(block, at); n < len(block) {
 			if err == nil || errors.Is(err, io.EOF) {
@@ -266,7 +271,7 @@ func (v *volley) putContent(w write) error {
 			return err
 		}
 	}
-	if w.content.Size() == 0 {
+	if size == 0 {
 		v.ending()
 	}
 	return to.Close()
@@ -335,19 +340,25 @@ func (v *volley) await(number int, stage mail.Stage) (mail.Reply, error) {
 // spend books the time since the last reply. Until the content was sent it is of the
 // stage before. The caller holds the lock.
 func (v *volley) spend(number int, stage mail.Stage, now time.Time) {
-	phases := v.c.phases
+	v.c.heard = now
+	book := func(stage mail.Stage, d time.Duration) {
+		v.c.phases[stage] += d
+		if v.phases != nil {
+			v.phases[stage] += d
+		}
+	}
 	if stage == mail.StageFinal {
 		sent := now
 		if number < len(v.sent) {
 			sent = v.sent[number]
 		}
 		if sent.After(v.last) {
-			phases[mail.StageData] += sent.Sub(v.last)
+			book(mail.StageData, sent.Sub(v.last))
 			v.last = sent
 		}
 	}
 	if stage != mail.StageUnknown {
-		phases[stage] += now.Sub(v.last)
+		book(stage, now.Sub(v.last))
 	}
 	v.last = now
 }

@@ -78,39 +78,56 @@ func LoginAuth(user, password string) Mechanism {
 	return &loginAuth{answers: []string{user, password}}
 }
 
-type loginAuth struct{ answers []string }
+type loginAuth struct {
+	answers []string
+	given   int
+}
 
 func (a *loginAuth) Name() string      { return "LOGIN" }
 func (a *loginAuth) ShowsSecret() bool { return true }
 func (a *loginAuth) End(bool) error    { return nil }
 func (a *loginAuth) lenient()          {}
 
-func (a *loginAuth) Start(*tls.ConnectionState) ([]byte, error) { return nil, nil }
+func (a *loginAuth) Start(*tls.ConnectionState) ([]byte, error) {
+	a.given = 0
+	return nil, nil
+}
 
 func (a *loginAuth) Next([]byte) ([]byte, error) {
-	if len(a.answers) == 0 {
+	if a.given == len(a.answers) {
 		return nil, fmt.Errorf("%w: a third challenge", ErrAuth)
 	}
-	answer := a.answers[0]
-	a.answers = a.answers[1:]
-	return []byte(answer), nil
+	a.given++
+	return []byte(a.answers[a.given-1]), nil
 }
 
 // CRAMMD5Auth is CRAM-MD5, RFC 2195: for servers that have nothing better.
 func CRAMMD5Auth(user, password string) Mechanism { return &cramMD5{user: user, password: password} }
 
-type cramMD5 struct{ user, password string }
+type cramMD5 struct {
+	user, password string
+	answered       bool
+}
 
 func (a *cramMD5) Name() string      { return "CRAM-MD5" }
 func (a *cramMD5) ShowsSecret() bool { return false }
 func (a *cramMD5) End(bool) error    { return nil }
 
-func (a *cramMD5) Start(*tls.ConnectionState) ([]byte, error) { return nil, nil }
+func (a *cramMD5) Start(*tls.ConnectionState) ([]byte, error) {
+	a.answered = false
+	return nil, nil
+}
 
+// Next answers one challenge, RFC 2195 section 2: each answer more is one more digest of the
+// password under a text that the server chose.
 func (a *cramMD5) Next(challenge []byte) ([]byte, error) {
-	if len(challenge) == 0 {
+	switch {
+	case len(challenge) == 0:
 		return nil, fmt.Errorf("%w: an empty challenge", ErrAuth)
+	case a.answered:
+		return nil, fmt.Errorf("%w: a second challenge", ErrAuth)
 	}
+	a.answered = true
 	return []byte(a.user + " " + hex.EncodeToString(cramDigest(a.password, challenge))), nil
 }
 

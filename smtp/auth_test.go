@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"net"
 	"slices"
@@ -210,6 +211,10 @@ func TestAuthServers(t *testing.T) {
 			[]string{"C AUTH CRAM-MD5", "S 334 <not>", "C *", "S 501 ok"}, "illegal base64", false},
 		{"base64 with a second spelling", CRAMMD5Auth("u", "p"),
 			[]string{"C AUTH CRAM-MD5", "S 334 YR==", "C *", "S 501 ok"}, "illegal base64", false},
+		{"CRAM-MD5 answers once", CRAMMD5Auth("u", "p"),
+			[]string{"C AUTH CRAM-MD5", "S 334 YQ==", "C " + cramOf("u", "p", "a"), "S 334 Yg==", "C *", "S 501 ok"}, "second challenge", false},
+		{"challenges without end", patient{}, append(append([]string{"C AUTH PATIENT"},
+			slices.Repeat([]string{"S 334 YQ==", "C YQ=="}, 10)...), "S 334 YQ==", "C *", "S 501 ok"), "without end", false},
 		{"CRAM-MD5 of RFC 2195", CRAMMD5Auth("tim", "tanstaaftanstaaf"),
 			[]string{"C AUTH CRAM-MD5", "S 334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+",
 				"C dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw", "S 235 ok"}, "", false},
@@ -245,6 +250,19 @@ func TestAuthServers(t *testing.T) {
 		})
 	}
 }
+
+func cramOf(user, password, challenge string) string {
+	return b64(user + " " + hex.EncodeToString(cramDigest(password, []byte(challenge))))
+}
+
+// patient is a mechanism that answers whatever is asked.
+type patient struct{}
+
+func (patient) Name() string                               { return "PATIENT" }
+func (patient) ShowsSecret() bool                          { return false }
+func (patient) Start(*tls.ConnectionState) ([]byte, error) { return nil, nil }
+func (patient) Next(challenge []byte) ([]byte, error)      { return challenge, nil }
+func (patient) End(bool) error                             { return nil }
 
 // playAuth plays a script that needs the nonce of SCRAM: "X auth" takes any command.
 func playAuth(conn net.Conn, m Mechanism, steps []string) error {

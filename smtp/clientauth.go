@@ -42,8 +42,11 @@ func (c *Client) Auth(ctx context.Context, m Mechanism) error {
 		}
 	}
 	r, err := c.command(ctx, mail.StageAuth, line)
-	for err == nil && r.Code == 334 {
+	for round := 0; err == nil && r.Code == 334; round++ {
 		var response []byte
+		if round == authRounds {
+			return c.giveUp(ctx, fmt.Errorf("%w: challenges without end", ErrAuth))
+		}
 		if response, err = answer(m, initial, r); err != nil {
 			return c.giveUp(ctx, err)
 		}

@@ -36,26 +36,9 @@ func openCell(t *testing.T, zone string) (context.Context, *mta.Cell) {
 	if testing.Short() {
 		t.Skip("starts real mail servers")
 	}
-	deps, err := mta.Find()
-	if err != nil {
-		t.Skip(err)
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	cell, err := mta.Open(ctx, mta.Options{Deps: deps, Host: farHost, Zone: zone})
-	if errors.Is(err, mta.ErrUnavailable) {
-		cancel()
-		t.Skip(err)
-	}
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cell.Close(); err != nil {
-			t.Error(err)
-		}
-		cancel()
-	})
+	t.Cleanup(cancel)
+	cell := mta.Try(ctx, t, mta.Options{Host: farHost, Zone: zone})
 	return ctx, cell
 }
 

@@ -2,7 +2,6 @@ package world
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -46,20 +45,9 @@ func TestPostfix(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts Postfix")
 	}
-	deps, err := mta.Find()
-	if err != nil {
-		t.Skip(err)
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cell, err := mta.Open(ctx, mta.Options{Deps: deps, Host: "mail.bakery.example"})
-	if errors.Is(err, mta.ErrUnavailable) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cell.Close()
+	t.Cleanup(cancel) // after the cell has ended
+	cell := mta.Try(ctx, t, mta.Options{Host: "mail.bakery.example"})
 	w := begin(t, scenario(t, beside), Options{Mode: Native, Listen: cell.Listen, ListenPacket: cell.ListenPacket, Interfaces: cell.Interfaces})
 	p, err := mta.StartPostfix(ctx, cell, mta.Setup{Host: "mail.bakery.example", Domain: "bakery.example"})
 	if err != nil {

@@ -39,6 +39,9 @@ func (s *Scenario) check(l lines) error {
 			return l.fault("change", i, "%w", err)
 		}
 	}
+	if err := s.mapSources(); err != nil {
+		return err
+	}
 	presets, err := Presets()
 	if err != nil {
 		return err

@@ -161,9 +161,15 @@ func (t *Temper) beyond(s *state, f *facts) bool {
 	if t.Connections > 0 && s.open[t.key(f)] > t.Connections {
 		return true
 	}
-	e := s.entries[t.key(f)]
-	if t.Per == 0 || f.now.Sub(e.first) >= time.Duration(t.Per) {
+	if t.Per == 0 {
 		return false
+	}
+	e := s.entries[t.key(f)]
+	if f.now.Sub(e.first) >= time.Duration(t.Per) {
+		e = entry{}
+	}
+	if f.stage == mail.StageRcpt { // those of this message count as well
+		e.used[1] += int64(len(f.to))
 	}
 	return t.Messages > 0 && e.used[0] >= int64(t.Messages) || t.Accepted > 0 && e.used[1] >= int64(t.Accepted) ||
 		t.Volume > 0 && e.used[2] >= t.Volume

@@ -51,10 +51,12 @@ func (w *World) policyServer() *http.Server {
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12,
 			GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 				kind := certRight
-				if _, s := w.policyOf(hello.ServerName); s != nil {
+				if p, s := w.policyOf(hello.ServerName); s != nil {
 					switch s.Trouble {
-					case certExpired, certWrongName, certUntrusted:
+					case certExpired, certWrongName, certUntrusted: // who looks at certificates will not get further
 						kind = s.Trouble
+						w.ledger.record(Event{Time: w.clock.Now(), Kind: Policy, Provider: p.ID, Host: mail.NormalDomain(hello.ServerName),
+							Source: w.peer(hello.Conn.RemoteAddr().String()), Stage: mail.StageTLS, Text: s.Mode, Reason: s.Trouble})
 					}
 				}
 				return w.authority.config(mail.NormalDomain(hello.ServerName), kind)

@@ -2,7 +2,6 @@ package world
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -30,12 +29,16 @@ type Scenario struct {
 		Start Moment   `toml:"start"` // a time; without one the real one
 		Speed *float64 `toml:"speed"` // 1 without one; 0 stands
 	} `toml:"clock"`
-	DNS       string     `toml:"dns"`    // further zone text, as dns/zone reads it
-	Signed    []string   `toml:"signed"` // zones of it that are signed with DNSSEC
-	Changes   []Change   `toml:"change"`
-	Providers []Provider `toml:"provider"`
+	DNS     string   `toml:"dns"`    // further zone text, as dns/zone reads it
+	Signed  []string `toml:"signed"` // zones of it that are signed with DNSSEC
+	Changes []Change `toml:"change"`
+	// Sources are the addresses that clients have in the scenario, by the prefix of
+	// the loopback addresses that they connect from: "127.9.0.0/16" = "198.51.100.0/24".
+	Sources   map[string]string `toml:"sources"`
+	Providers []Provider        `toml:"provider"`
 
 	checked bool
+	mapped  []mapping // Sources, longest prefix first
 }
 
 // Change is zone text that takes the place of what was there, from a time on.
@@ -111,29 +114,15 @@ func ReadScenario(r io.Reader) (*Scenario, error) {
 	if len(data) > MaxScenario {
 		return nil, fmt.Errorf("read scenario: more than %d bytes; make it shorter", MaxScenario)
 	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // as some editors begin a file
 	s := new(Scenario)
 	if err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(s); err != nil {
-		return nil, tomlError(err)
+		return nil, fmt.Errorf("read scenario: %w", tomlError(err))
 	}
 	if err := s.check(headings(data)); err != nil {
 		return nil, fmt.Errorf("read scenario: %w", err)
 	}
 	return s, nil
-}
-
-func tomlError(err error) error {
-	var strict *toml.StrictMissingError
-	if errors.As(err, &strict) && len(strict.Errors) > 0 {
-		line, _ := strict.Errors[0].Position()
-		return fmt.Errorf("read scenario: line %d: unknown key %q; correct its spelling or remove it", line,
-			strings.Join(strict.Errors[0].Key(), "."))
-	}
-	var at *toml.DecodeError
-	if errors.As(err, &at) {
-		line, _ := at.Position()
-		return fmt.Errorf("read scenario: line %d: %w; correct the TOML there", line, err)
-	}
-	return fmt.Errorf("read scenario: %w; correct the file", err)
 }
 
 // lines are where the tables of each name begin, in their order.

@@ -22,7 +22,7 @@ func (w *World) listenSMTP() error {
 	for _, p := range w.places {
 		l, err := w.options.Listen("tcp", p.listen.String())
 		if err != nil {
-			return fmt.Errorf("listen for %s: %w; choose other addresses or another port", p.host.Name, err)
+			return fmt.Errorf("listen for %s: %w; is another world running? Choose other addresses or another port", p.host.Name, err)
 		}
 		p.listen = addrPort(l.Addr())
 		w.byAddr[netip.AddrPortFrom(p.address, smtpPort)] = p.listen
@@ -113,7 +113,7 @@ func (w *World) source(real netip.AddrPort) netip.AddrPort {
 	if a, ok := w.sources[real.Addr()]; ok {
 		return netip.AddrPortFrom(a, real.Port())
 	}
-	return real
+	return netip.AddrPortFrom(w.scenario.source(real.Addr()), real.Port())
 }
 
 func (w *World) peer(hostport string) netip.Addr {
@@ -141,8 +141,15 @@ func (w *World) serve(p *place, raw net.Conn, from netip.AddrPort) {
 		return
 	}
 	v := w.decide(p.provider, f)
+	begun := v.temper != nil && v.temper.Do != doRefuse // the client is connected, and waits for the banner
+	if begun {
+		w.ledger.record(s.event(Began, "", nil))
+	}
 	if t := v.temper; t != nil && !s.connected(f, t) {
 		_ = raw.Close()
+		if begun {
+			w.ledger.record(s.event(Ended, "", nil))
+		}
 		return
 	}
 	w.mu.Lock()
@@ -154,7 +161,9 @@ func (w *World) serve(p *place, raw net.Conn, from netip.AddrPort) {
 		w.state.opened(p.provider.Tempers, f, -1)
 	}()
 	s.conn.slow(v.rate)
-	w.ledger.record(s.event(Began, "", nil))
+	if !begun {
+		w.ledger.record(s.event(Began, "", nil))
+	}
 	o := &smtp.ServerOptions{Host: p.host.Banner, MaxSize: p.provider.MaxSize, MaxRecipients: p.provider.MaxRecipients,
 		Without: p.provider.Without, Handshake: s.handshake, Timeouts: smtp.ServerTimeouts{TLS: time.Hour}}
 	if len(p.provider.Users) > 0 {
@@ -228,7 +237,7 @@ func (w *World) listenHTTPS() error {
 		}
 		var err error
 		if l, err = w.options.Listen("tcp", netip.AddrPortFrom(policyAddress, port).String()); err != nil {
-			return fmt.Errorf("serve policies: %w", err)
+			return fmt.Errorf("serve policies: %w; is another world running? Choose another port", err)
 		}
 		w.byAddr[netip.AddrPortFrom(policyAddress, httpsPort)] = addrPort(l.Addr())
 	}

@@ -29,6 +29,7 @@ type session struct {
 	conn     *conn
 	number   uint64
 	source   netip.Addr
+	ended    bool // by a temper: what the client does then is not its doing
 }
 
 var (
@@ -123,6 +124,7 @@ func (s *session) closing(t *Temper) {
 // silent cuts or hangs. The record comes first: who sees the connection end may
 // look at the truth at once.
 func (s *session) silent(ctx context.Context, t *Temper, f *facts, x *smtp.Session) (r mail.Reply, granted bool) {
+	s.ended = t.For == 0
 	kind, end := Cut, closeAfter
 	if t.Do == doHang {
 		kind, end = Hung, hangAfter
@@ -194,9 +196,9 @@ func (s *session) handshake(ctx context.Context, under net.Conn, _ *tls.Config) 
 			return nil, errCutThere
 		}
 	}
-	kind := certRight
+	kind, why := certRight, "handshake"
 	if t := s.world.current(s.provider, f, doCertificate); t != nil {
-		kind = t.Certificate
+		kind, why = t.Certificate, t.Name
 	}
 	config, err := s.world.authority.config(s.place.host.Name, kind)
 	if err != nil {
@@ -215,8 +217,8 @@ func (s *session) handshake(ctx context.Context, under net.Conn, _ *tls.Config) 
 	secure, err := smtp.ServerHandshake(ctx, under, config)
 	if err != nil {
 		e := s.event(Lost, mail.StageTLS, nil)
-		e.Reason, e.Text = "handshake", err.Error()
-		if !errors.Is(err, errCutThere) {
+		e.Reason, e.Text = why, "the client broke off the handshake: "+err.Error()
+		if !s.ended {
 			s.world.ledger.record(e)
 		}
 		return nil, err
@@ -335,7 +337,9 @@ func (s *session) Message(ctx context.Context, x *smtp.Session, content io.Reade
 	if _, err := io.Copy(c, content); err != nil {
 		e := s.event(Lost, stageContent, x)
 		e.Reason, e.Text, e.MessageID, e.Bytes = "content", err.Error(), c.messageID(), c.size
-		s.record(e, f)
+		if !s.ended {
+			s.record(e, f)
+		}
 		return nil // Serve answers it
 	}
 	return []mail.Reply{s.final(ctx, x, c)}

@@ -142,7 +142,7 @@ func (t *Temper) prepare(p *Provider, number int, presets map[string]Preset) err
 	}
 	t.id = fmt.Sprintf("%s/%d", p.ID, number)
 	if t.Name == "" {
-		t.Name = strings.Join(strings.Fields(t.Do+" "+string(t.At)+" "+t.Preset), " ")
+		t.Name = strings.Join(strings.Fields(t.Do+" "+string(t.At)+" "+t.Preset+" "+t.Certificate), " ")
 	}
 	return nil
 }
@@ -234,6 +234,9 @@ func (t *Temper) checkConditions(p *Provider) error {
 	for i, s := range t.Senders {
 		t.Senders[i] = mail.NormalDomain(strings.TrimPrefix(s, "@"))
 	}
+	if t.From.set && t.Until.set && t.From.at.IsZero() == t.Until.at.IsZero() && !t.From.in(time.Time{}).Before(t.Until.in(time.Time{})) {
+		return errors.New("until is not after from, so it never happens; both count from the clock's start")
+	}
 	public := t.Do == doSTS || t.Do == doDANE
 	if public && (len(t.Sources)+len(t.Addresses) > 0 || t.Share != nil || t.Clear || t.Do == doSTS && len(t.Hosts) > 0) {
 		return fmt.Errorf("what %s publishes is the same for all; only from, until, daily and hosts (of dane) are for it", t.Do)
@@ -253,7 +256,7 @@ func (t *Temper) checkConditions(p *Provider) error {
 	}
 	if t.Share != nil {
 		if *t.Share <= 0 || *t.Share > 1 {
-			return fmt.Errorf("share = %v is not above 0 and at most 1", *t.Share)
+			return fmt.Errorf("share = %v is not above 0 and at most 1; write 0.2 for 20 %%", *t.Share)
 		}
 		t.share = ^uint64(0)
 		if *t.Share < 1 {

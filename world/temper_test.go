@@ -87,6 +87,15 @@ func TestThrottles(t *testing.T) {
 			expect(t, w, delivery{source: "192.0.3.2"}, "delivered")
 		})
 	})
+	t.Run("recipients of one message", func(t *testing.T) {
+		play(t, standing(`do = "throttle"; per = "1d"; accepted = 2; at = "rcpt"; reply = "450 4.7.1 enough"`), func(t *testing.T, w *World) {
+			delivery{to: []string{"a@post.example", "b@post.example", "c@post.example", "d@post.example"}}.try(t.Context(), w)
+			synctest.Wait()
+			if truth := w.Truth(); truth.Messages != 2 || truth.Count(Cause{Kind: Refused, Stage: mail.StageRcpt, Code: 450}) != 2 {
+				t.Errorf("of four recipients, accepted %d: %v", truth.Messages, truth.Tally)
+			}
+		})
+	})
 	t.Run("volume of a sender", func(t *testing.T) {
 		play(t, standing(`do = "throttle"; per = "1d"; volume = 5000; by = "sender"; at = "final"; reply = "452 4.3.1 enough"`), func(t *testing.T, w *World) {
 			expect(t, w, delivery{size: 6000}, "delivered")
@@ -285,7 +294,7 @@ func TestSubmission(t *testing.T) {
 func TestWithoutChunking(t *testing.T) {
 	for _, c := range []struct{ temper, sender, truth string }{
 		{`do = "cut"; at = "data"`, "data lost", "0, cut data"},
-		{`do = "cut"; at = "data"; after = true`, "data lost", "0, cut data, lost content"},
+		{`do = "cut"; at = "data"; after = true`, "data lost", "0, cut data"},
 		{`do = "reject"; at = "data"; reply = "451 4.3.0 no disk"`, "data 451", "0, refused data 451"},
 		{`do = "cut"; at = "content"; bytes = 100`, "data lost", "0, cut content"},
 		{`do = "cut"; at = "final"; kept = true`, "final lost uncertain", "1, cut final"},

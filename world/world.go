@@ -222,7 +222,7 @@ func (w *World) listenDNS() error {
 		udp, tcp, err = w.socketsDNS(at)
 	}
 	if err != nil {
-		return fmt.Errorf("serve DNS: %w", err)
+		return fmt.Errorf("serve DNS: %w; is another name server running? Choose another port", err)
 	}
 	w.dns = addrPort(udp.LocalAddr())
 	w.all.Go(func() { w.fail(w.zones.Serve(w.ctx, udp, tcp)) })

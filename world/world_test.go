@@ -236,7 +236,7 @@ func TestStages(t *testing.T) {
 		{`do = "cut"; at = "ehlo"`, "ehlo lost", "0, cut ehlo"},
 		{`do = "cut"; at = "ehlo"; after = true`, "starttls lost", "0, cut ehlo"},
 		{`do = "cut"; at = "starttls"`, "starttls lost", "0, cut starttls"},
-		{`do = "cut"; at = "starttls"; after = true`, "tls lost", "0, cut starttls, lost tls"},
+		{`do = "cut"; at = "starttls"; after = true`, "tls lost", "0, cut starttls"},
 		{`do = "cut"; at = "tls"`, "tls lost", "0, cut tls"},
 		{`do = "cut"; at = "clienthello"`, "tls lost", "0, cut clienthello"},
 		{`do = "cut"; at = "tls"; after = true`, "ehlo lost", "0, cut tls"},
@@ -294,6 +294,14 @@ func TestStages(t *testing.T) {
 				synctest.Wait()
 				if got != c.sender {
 					t.Errorf("the sender knows %q, want %q", got, c.sender)
+				}
+				all := w.Truth()
+				if tempers := w.scenario.Providers[0].Tempers; strings.Contains(c.temper, "certificate = ") &&
+					all.Count(Cause{Kind: Lost, Reason: tempers[0].Name}) != 1 {
+					t.Errorf("the truth does not name the certificate: %v", all.Tally)
+				}
+				if all.Sessions != 1 && !strings.Contains(c.temper, "refuse") {
+					t.Errorf("sessions %d, want 1", all.Sessions)
 				}
 				if truth := causes(w.Truth()); truth != c.truth {
 					t.Errorf("the truth is %q, want %q", truth, c.truth)

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/postroad/postroad/lang"
+	"github.com/postroad/postroad/mail"
 	"github.com/postroad/postroad/world"
 )
 
@@ -58,6 +61,9 @@ func worldCommand(c console, texts *lang.Catalogue) *cobra.Command {
 func simulate(ctx context.Context, c console, texts *lang.Catalogue, f worldFlags, name string) error {
 	if ctx == nil {
 		ctx = context.Background()
+	}
+	if f.lasts < 0 {
+		return exit{exitUsage, errors.New("--for is below 0; give a time as 30s or 5m, see 'postroad world --help'")}
 	}
 	s, err := readScenario(c, name)
 	if err != nil {
@@ -191,7 +197,8 @@ func (f *worldFlags) write(w *world.World) error {
 type worldPrinter struct {
 	texts *lang.Catalogue
 	out   io.Writer
-	err   error // of an event that could not be written
+	day   string // of the last event
+	err   error  // of an event that could not be written
 }
 
 func (p *worldPrinter) text(key string) string { return p.texts.Text(key, nil) }
@@ -239,6 +246,10 @@ func (p *worldPrinter) event(e world.Event) {
 	if e.Kind == world.Began || e.Kind == world.Ended || p.err != nil {
 		return
 	}
+	if day := e.Time.UTC().Format(time.DateOnly); day != p.day { // a fast clock soon has another
+		p.day = day
+		fmt.Fprintln(p.out, "-- "+day)
+	}
 	where := e.Host
 	if e.Address.IsValid() {
 		where += " " + e.Address.String()
@@ -247,9 +258,21 @@ func (p *worldPrinter) event(e world.Event) {
 	if e.Source.IsValid() {
 		parts = append(parts, "< "+e.Source.String())
 	}
-	parts = append(parts, string(e.Stage), e.Recipient, e.MessageID)
+	if e.Session > 0 {
+		parts = append(parts, "#"+strconv.FormatUint(e.Session, 10))
+	}
+	if e.Stage != "" {
+		parts = append(parts, p.stage(e.Stage)+":")
+	}
+	if e.Sender != "" && e.Recipient != "" {
+		parts = append(parts, e.Sender, ">")
+	}
+	parts = append(parts, e.Recipient, e.MessageID)
 	if e.Code > 0 {
 		parts = append(parts, strconv.Itoa(e.Code))
+	}
+	if e.Kind == world.Accepted && !e.Answered {
+		parts = append(parts, p.text("world.unanswered"))
 	}
 	parts = append(parts, e.TLS, e.Text)
 	if e.Reason != "" {
@@ -257,6 +280,14 @@ func (p *worldPrinter) event(e world.Event) {
 	}
 	line := strings.Join(strings.Fields(strings.Join(parts, "  ")), " ")
 	_, p.err = fmt.Fprintln(p.out, printable(line))
+}
+
+// stage names a stage for people.
+func (p *worldPrinter) stage(s mail.Stage) string {
+	if s == "" {
+		return "" // a policy
+	}
+	return p.text("world.stage." + string(s))
 }
 
 // printable replaces control characters: what a client says goes to a terminal.
@@ -281,19 +312,22 @@ func (p *worldPrinter) end(t world.Truth, asJSON bool) error {
 	}
 	fmt.Fprintf(p.out, "\n%s\n", p.texts.Text("world.truth", lang.Args{"Messages": p.texts.Number(t.Messages),
 		"Sessions": p.texts.Number(t.Sessions)}))
-	if len(t.Tally) > 0 {
+	if len(t.Tally)+len(t.By) > 0 {
 		fmt.Fprintln(p.out)
 		tab := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 		columns := []string{"", p.text("world.column.count"), p.text("world.column.provider"), p.text("world.column.kind"),
 			p.text("world.column.stage"), p.text("world.column.code"), p.text("world.column.reason")}
 		fmt.Fprintln(tab, strings.Join(columns, "\t"))
+		for _, id := range slices.Sorted(maps.Keys(t.By)) {
+			fmt.Fprintf(tab, "\t%s\t%s\t%s\t\t\t\n", p.texts.Number(t.By[id]), id, p.text("world.kind.accepted"))
+		}
 		for _, x := range t.Tally {
 			code := ""
 			if x.Code > 0 {
 				code = strconv.Itoa(x.Code)
 			}
 			fmt.Fprintf(tab, "\t%s\t%s\t%s\t%s\t%s\t%s\n", p.texts.Number(x.Count), x.Provider, p.text("world.kind."+string(x.Kind)),
-				x.Stage, code, x.Reason)
+				p.stage(x.Stage), code, x.Reason)
 		}
 		if err := tab.Flush(); err != nil {
 			return err

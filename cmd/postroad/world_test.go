@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postroad/postroad/lang"
 	"github.com/postroad/postroad/world"
@@ -50,6 +51,7 @@ func TestWorldChecks(t *testing.T) {
 		{"", []string{"--check", filepath.Join(dir, "none.toml")}, exitUsage, "", "none.toml: no such file"},
 		{"", []string{}, exitUsage, "", "--help"},
 		{text, []string{"--for", "soon", "-"}, exitUsage, "", "--help"},
+		{text, []string{"--for", "-1s", "-"}, exitUsage, "", "below 0"},
 		{text, []string{"--native", "--for", "1ms", "-"}, exitUsage, "", "loopback only"},
 	} {
 		if len(c.args) > 0 && c.args[0] == "--native" {
@@ -106,16 +108,21 @@ func TestWorldTells(t *testing.T) {
 	var b strings.Builder
 	p := &worldPrinter{texts: lang.Open("en"), out: &b}
 	p.event(world.Event{Kind: world.Began})
-	p.event(world.Event{Kind: world.Refused, Provider: "post", Host: "mx.post.example", Stage: "rcpt", Recipient: "a@post.example",
+	p.event(world.Event{Kind: world.Refused, Provider: "post", Host: "mx.post.example", Session: 7, Stage: "rcpt", Sender: "c@d", Recipient: "a@post.example",
 		Code: 550, Text: "no\x1b[31m", Reason: "mailbox unknown"})
-	truth := world.Truth{Messages: 1204, Sessions: 3, Tally: []world.Tally{{Cause: world.Cause{Provider: "post", Kind: world.Cut,
+	p.event(world.Event{Time: time.Time{}.Add(time.Second), Kind: world.Accepted, Host: "mx.post.example", Stage: "final", MessageID: "<1@a>",
+		Reason: "falls silent"})
+	p.event(world.Event{Time: time.Time{}.Add(24 * time.Hour), Kind: world.Cut, Host: "mx.post.example", Stage: "connect"})
+	truth := world.Truth{Messages: 1204, Sessions: 3, By: map[string]int{"post": 1204}, Tally: []world.Tally{{Cause: world.Cause{Provider: "post", Kind: world.Cut,
 		Stage: "starttls", Reason: "closes"}, Count: 2}}, Again: []world.Repeated{{Arrival: world.Arrival{MessageID: "<1@a>", Recipient: "b@c"}, Count: 2}}}
 	if err := p.end(truth, false); err != nil {
 		t.Fatal(err)
 	}
 	got := b.String()
-	for _, want := range []string{"00:00:00 refused mx.post.example rcpt a@post.example 550 no?[31m (mailbox unknown)\n",
-		"accepted 1,204 (counted by recipient), sessions 3", "2      post      cut   starttls        closes", "  2  <1@a>  b@c"} {
+	for _, want := range []string{"-- 0001-01-01\n00:00:00 refused mx.post.example #7 RCPT: c@d > a@post.example 550 no?[31m (mailbox unknown)\n",
+		"00:00:01 accepted mx.post.example end of message: <1@a> kept, but the sender was not told (falls silent)\n",
+		"-- 0001-01-02\n", "1,204  post      accepted",
+		"accepted 1,204 (counted by recipient), sessions 3", "2      post      cut       STARTTLS        closes", "  2  <1@a>  b@c"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("lacks %q:\n%s", want, got)
 		}

@@ -93,8 +93,8 @@ func local(s string, from, end int) int {
 	for i > from && inLocal(s[i-1]) {
 		i--
 	}
-	for i < end && strings.IndexByte("'`=?!", s[i]) >= 0 && i+1 < end {
-		i++ // quotes and marks that stand before an address
+	for i < end && strings.IndexByte("'`=?!", s[i]) >= 0 {
+		i++ // quotes and marks that stand before an address; alone they hide nobody
 	}
 	if web(s[:i]) {
 		// In a URL the local part is the value of a parameter, or a piece of the path.

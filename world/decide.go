@@ -104,7 +104,7 @@ func decide(tempers []Temper, s *state, f *facts) (v verdict, changes []change) 
 				}
 			}
 			continue
-		case doCertificate, doNoStartTLS, doSTS, doDANE:
+		case doCertificate, doNoStartTLS, doSTS, doDANE, doDrop:
 			continue // they are asked for by name: current
 		case doAccept:
 			if t.At == "" || t.At == f.stage {

@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -32,25 +33,45 @@ func (w *World) listenSMTP() error {
 	return nil
 }
 
-// port keeps a port open, and closes it while the tempers refuse everybody.
+// gate is how a port is.
+type gate uint8
+
+const (
+	open  gate = iota
+	shut       // nobody listens: connections are refused
+	muted      // packets are dropped
+)
+
+// port keeps a port open, closes it while the tempers refuse everybody, and has it
+// hear nothing while they drop.
 func (w *World) port(p *place, l net.Listener) error {
 	for {
-		closed, _ := w.refusing(p, w.clock.Now())
-		if closed && l != nil {
+		now, _ := w.refusing(p, w.clock.Now())
+		if now == shut && l != nil {
 			_ = l.Close()
 			l = nil
 		}
-		if !closed && l == nil {
+		if now != shut && l == nil {
 			var err error
 			if l, err = w.options.Listen("tcp", p.listen.String()); err != nil {
 				return fmt.Errorf("listen again for %s: %w", p.host.Name, err)
 			}
 		}
 		var accepting sync.WaitGroup
-		if l != nil {
+		var filler net.Conn
+		if now == open {
 			accepting.Go(func() { w.accept(p, l) })
 		}
-		ended := w.flips(p, closed)
+		if now == muted {
+			var err error
+			if filler, err = mute(l); err != nil {
+				return errors.Join(err, l.Close())
+			}
+		}
+		ended := w.flips(p, now)
+		if filler != nil {
+			_ = filler.Close()
+		}
 		if l != nil {
 			_ = l.Close()
 			accepting.Wait()
@@ -62,11 +83,11 @@ func (w *World) port(p *place, l net.Listener) error {
 	}
 }
 
-// flips waits until a port that is closed or open has to be the other.
-func (w *World) flips(p *place, closed bool) error {
+// flips waits until a port has to be otherwise.
+func (w *World) flips(p *place, was gate) error {
 	for {
 		now, next := w.refusing(p, w.clock.Now())
-		if now != closed {
+		if now != was {
 			return nil
 		}
 		if next.IsZero() {
@@ -79,21 +100,26 @@ func (w *World) flips(p *place, closed bool) error {
 	}
 }
 
-// refusing reports whether the port is closed for everybody now, and when that
-// may change.
-func (w *World) refusing(p *place, now time.Time) (closed bool, next time.Time) {
+// refusing reports whether the port is closed or mute for everybody now, and when
+// that may change.
+func (w *World) refusing(p *place, now time.Time) (is gate, next time.Time) {
 	f := &facts{start: w.clock.Start(), now: now, host: p.host.Name, address: p.address}
 	for i := range p.provider.Tempers {
 		t := &p.provider.Tempers[i]
-		if !t.refusesAll() {
+		if !t.refusesAll() && t.Do != doDrop {
 			continue
 		}
-		closed = closed || t.fits(f)
+		if is == open && t.fits(f) {
+			is = shut
+			if t.Do == doDrop {
+				is = muted
+			}
+		}
 		if at := t.next(f.start, now); !at.IsZero() && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
 	}
-	return closed, next
+	return is, next
 }
 
 func (w *World) accept(p *place, l net.Listener) {
@@ -260,7 +286,7 @@ func (w *World) DialFrom(ctx context.Context, source netip.Addr, network, addres
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
 	if w.options.Mode == Memory {
-		return w.link(source, network, to)
+		return w.link(ctx, source, network, to)
 	}
 	if real, ok := w.byAddr[to]; ok {
 		to = real
@@ -309,7 +335,7 @@ func (w *World) standIn(source netip.Addr) netip.Addr {
 }
 
 // link makes a connection in memory.
-func (w *World) link(source netip.Addr, network string, to netip.AddrPort) (net.Conn, error) {
+func (w *World) link(ctx context.Context, source netip.Addr, network string, to netip.AddrPort) (net.Conn, error) {
 	if !source.IsValid() {
 		source = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
@@ -329,7 +355,16 @@ func (w *World) link(source netip.Addr, network string, to netip.AddrPort) (net.
 		if netip.AddrPortFrom(p.address, smtpPort) != to {
 			continue
 		}
-		if closed, _ := w.refusing(p, w.clock.Now()); closed || !w.begin(func() { w.serve(p, server, from) }) {
+		is, _ := w.refusing(p, w.clock.Now())
+		if is == muted {
+			select {
+			case <-ctx.Done():
+				return nil, &net.OpError{Op: "dial", Net: network, Addr: refused.Addr, Err: context.Cause(ctx)}
+			case <-w.ctx.Done():
+				return nil, refused
+			}
+		}
+		if is == shut || !w.begin(func() { w.serve(p, server, from) }) {
 			return nil, refused
 		}
 		return client, nil

@@ -21,6 +21,7 @@ const (
 	doThrottle    = "throttle"    // 4xx beyond a rate, a number or a volume
 	doSlow        = "slow"        // late replies, few bytes a second
 	doRefuse      = "refuse"      // the TCP connection
+	doDrop        = "drop"        // the packets: no connection is made and none refused
 	doCertificate = "certificate" // another one than the right one
 	doNoStartTLS  = "no-starttls" // not offered
 	doSTS         = "sts"         // another MTA-STS policy
@@ -97,6 +98,7 @@ var needs = map[string][]string{
 	doThrottle:    {"at", "reply", "preset", "close", "per", "by", "network", "connections", "messages", "accepted", "volume"},
 	doSlow:        {"at", "delay", "rate"},
 	doRefuse:      {},
+	doDrop:        {},
 	doCertificate: {"certificate"},
 	doNoStartTLS:  {},
 	doSTS:         {"sts"},
@@ -126,7 +128,7 @@ func (t *Temper) given() (keys []string) {
 func (t *Temper) prepare(p *Provider, number int, presets map[string]Preset) error {
 	allowed, ok := needs[t.Do]
 	if !ok {
-		return fmt.Errorf("do = %q is none of accept, reject, cut, hang, greylist, throttle, slow, refuse, certificate, "+
+		return fmt.Errorf("do = %q is none of accept, reject, cut, hang, greylist, throttle, slow, refuse, drop, certificate, "+
 			"no-starttls, sts, dane", t.Do)
 	}
 	for _, key := range t.given() {
@@ -195,7 +197,7 @@ func (t *Temper) checkStage() error {
 		}
 	case t.Do == doGreylist:
 		t.At = mail.StageRcpt
-	case t.Do == doRefuse:
+	case t.Do == doRefuse, t.Do == doDrop:
 		t.At = mail.StageConnect
 	}
 	if t.At != "" && !slices.Contains(stages, t.At) {
@@ -240,6 +242,9 @@ func (t *Temper) checkConditions(p *Provider) error {
 	public := t.Do == doSTS || t.Do == doDANE
 	if public && (len(t.Sources)+len(t.Addresses) > 0 || t.Share != nil || t.Clear || t.Do == doSTS && len(t.Hosts) > 0) {
 		return fmt.Errorf("what %s publishes is the same for all; only from, until, daily and hosts (of dane) are for it", t.Do)
+	}
+	if t.Do == doDrop && (len(t.Sources) > 0 || t.Share != nil || t.Times > 0 || t.Clear) {
+		return errors.New("what drop does is the same for all; only from, until, daily, hosts and addresses are for it")
 	}
 	if t.Times > 0 && (public || slices.Contains([]string{doAccept, doSlow, doCertificate, doNoStartTLS}, t.Do)) {
 		return fmt.Errorf("times is not for do = %q; use from and until", t.Do)

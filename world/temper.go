@@ -229,6 +229,9 @@ func (t *Temper) checkConditions(p *Provider) error {
 	}
 	for i := range t.Addresses {
 		t.Addresses[i] = t.Addresses[i].Unmap()
+		if !slices.ContainsFunc(p.Hosts, func(h Host) bool { return slices.Contains(h.Addresses, t.Addresses[i]) }) {
+			return fmt.Errorf("addresses: %s is that of no host of %s; clients are told apart by sources", t.Addresses[i], p.ID)
+		}
 	}
 	for i, s := range t.Sources {
 		t.Sources[i] = s.Masked()

@@ -65,6 +65,9 @@ func plainly(err *toml.DecodeError) string {
 // key belongs to the table that was begun last, which is easily forgotten.
 func misplaced(key []string) string {
 	name := key[len(key)-1]
+	if name == "address" && slices.Contains(key, "host") {
+		return `it is "addresses", a list, here`
+	}
 	var in []string
 	for _, t := range []struct {
 		where string

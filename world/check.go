@@ -58,7 +58,7 @@ func (s *Scenario) checkProviders(l lines, presets []Preset) error {
 	for _, p := range presets {
 		known[p.ID] = p
 	}
-	ids, domains, addresses := make(map[string]bool), make(map[string]string), make(map[netip.Addr]int)
+	ids, domains, addresses, names := make(map[string]bool), make(map[string]string), make(map[netip.Addr]int), make(map[string]int)
 	tempers, hosts, boxes := 0, 0, 0
 	for i := range s.Providers {
 		p := &s.Providers[i]
@@ -69,6 +69,13 @@ func (s *Scenario) checkProviders(l lines, presets []Preset) error {
 			return l.fault("provider", i, "id = %q stands twice", p.ID)
 		}
 		ids[p.ID] = true
+		for j := range p.Hosts {
+			name := mail.NormalDomain(p.Hosts[j].Name)
+			if other, known := names[name]; known && other != i {
+				return l.fault("host", hosts+j, "name = %q is that of a host of another provider; give it another", p.Hosts[j].Name)
+			}
+			names[name] = i
+		}
 		for j := range p.Hosts {
 			if err := p.Hosts[j].check(i, j, addresses); err != nil {
 				return l.fault("host", hosts, "%w", err)

@@ -55,6 +55,7 @@ func TestScenarioErrors(t *testing.T) {
 		{base + "[[provider.temper]]\ndo = 'cut'\nat = 'mail'\ndaily = '9-17'", "time of day"},
 		{base + "[[provider.temper]]\ndo = 'cut'\nat = 'mail'\nfrom = '-5m'", "neither"},
 		{base + "[[provider.temper]]\ndo = 'slow'", "needs a delay"},
+		{base + "[[provider]]\nid = 'c'\n[[provider.host]]\nname = 'MX.post.example'", "of a host of another provider"},
 		{base + "[[provider.temper]]\ndo = 'cut'\nat = 'mail'\naddresses = ['192.0.2.99']", "is that of no host of post"},
 		{base + "[[provider.host]]\nname = 'b.example'\naddress = '192.0.2.9'", `it is "addresses"`},
 		{base + "[[provider.temper]]\ndo = 'drop'\nsources = ['192.0.2.0/24']", "the same for all"},

@@ -39,6 +39,9 @@ func (s Status) String() string {
 	return "none"
 }
 
+// MarshalText writes the word, so that JSON has it everywhere alike.
+func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
 // Security says what DNSSEC proves of an answer (RFC 4035 section 4.3). The zero
 // value is Unavailable: no resolver that we may trust was asked, so nothing is
 // known and nothing may be guessed.

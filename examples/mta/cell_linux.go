@@ -125,6 +125,9 @@ func (c *Cell) live(entered chan<- error) {
 }
 
 func (c *Cell) do(f func() error) error {
+	if c.work == nil { // it could not be entered, or is closed
+		return net.ErrClosed
+	}
 	c.work <- f
 	return <-c.result
 }

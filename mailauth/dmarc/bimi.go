@@ -123,8 +123,7 @@ func isHTTPS(s string) bool {
 // Indicator is what came of a search for a BIMI record.
 type Indicator struct {
 	Name     string     `json:"name"` // that was asked for last
-	Status   dns.Status `json:"-"`
-	Said     string     `json:"status"`
+	Status   dns.Status `json:"status"`
 	Record   *BIMI      `json:"record,omitempty"`
 	Err      error      `json:"-"`
 	Findings []Finding  `json:"findings,omitempty"`
@@ -160,7 +159,7 @@ func LookupBIMI(ctx context.Context, r Resolver, domain, organization, selector 
 
 func (i *Indicator) ask(ctx context.Context, r Resolver, name string) {
 	a := some(r).TXT(ctx, name)
-	i.Name, i.Status, i.Said, i.Err = name, a.Status, a.Status.String(), a.Err
+	i.Name, i.Status, i.Err = name, a.Status, a.Err
 	n := 0
 	for _, text := range a.Records {
 		b, err := ParseBIMI(text)

@@ -38,7 +38,7 @@ func ExampleEvaluate() {
 
 	fmt.Println(v.Result, v.Disposition, "by", v.Tag, "at", v.Discovery.At)
 	for _, step := range v.Discovery.Steps {
-		fmt.Println(step.Name, step.Said)
+		fmt.Println(step.Name, step.Status)
 	}
 	field := mailauth.Results{AuthServID: "mx.example.net", Methods: []mailauth.MethodResult{v.Method()}}
 	fmt.Print(strings.ReplaceAll(string(field.Append(nil)), "\r\n", "\n"))

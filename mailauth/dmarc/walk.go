@@ -23,8 +23,7 @@ const MaxQueries = 8
 type Step struct {
 	Domain   string       `json:"domain"`             // whose record is sought
 	Name     string       `json:"name"`               // what was asked for: "_dmarc." before it
-	Status   dns.Status   `json:"-"`                  // of the answer
-	Said     string       `json:"status"`             // the same as a word
+	Status   dns.Status   `json:"status"`             // of the answer
 	Record   *Record      `json:"record,omitempty"`   // the only record there
 	Security dns.Security `json:"-"`                  // what DNSSEC proves of the answer
 	Err      error        `json:"-"`                  // why DNS did not say
@@ -179,7 +178,6 @@ func (w *walker) step(ctx context.Context, domain string) Step {
 	} else {
 		s.ask(ctx, w.r)
 	}
-	s.Said = s.Status.String()
 	w.steps[domain] = s
 	return s
 }
@@ -234,7 +232,7 @@ func (w *Walk) failures() []Finding {
 	var out []Finding
 	for _, s := range w.Steps {
 		if !s.Status.Known() {
-			out = append(out, Finding{FindDNS, s.Name, strings.TrimSpace(s.Said + " " + errText(s.Err))})
+			out = append(out, Finding{FindDNS, s.Name, strings.TrimSpace(s.Status.String() + " " + errText(s.Err))})
 		}
 	}
 	return out

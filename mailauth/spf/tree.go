@@ -84,13 +84,12 @@ type Step struct {
 type Question struct {
 	Name     string        `json:"name"`
 	Type     string        `json:"type"` // "TXT", "A", "AAAA", "MX", "PTR"
-	Status   dns.Status    `json:"-"`
-	Answer   string        `json:"answer"` // the status as a word
+	Status   dns.Status    `json:"status"`
 	Security dns.Security  `json:"-"`
 	Records  []string      `json:"records,omitempty"` // as text, at most 64
 	Count    int           `json:"count"`             // of the records
 	Octets   int           `json:"octets"`            // of the answer as it is on the wire, without EDNS and other sections
-	TTL      time.Duration `json:"ttl,omitempty"`
+	TTL      time.Duration `json:"ttl_ns,omitempty"`
 	Server   string        `json:"server,omitempty"`
 	Cached   bool          `json:"cached,omitempty"`
 	Void     bool          `json:"void,omitempty"` // counted as a void look-up
@@ -103,7 +102,7 @@ const maxShown = 64
 // the data of one has.
 func ask[T any](name, kind string, a *dns.Answer[T], texts func([]T) []string, size func(T) int) Question {
 	q := Question{
-		Name: name, Type: kind, Status: a.Status, Answer: a.Status.String(), Security: a.Security,
+		Name: name, Type: kind, Status: a.Status, Security: a.Security,
 		Count: len(a.Records), TTL: a.TTL, Server: a.Server, Cached: a.Cached, Err: a.Err,
 	}
 	q.Octets = 12 + len(name) + 2 + 4

@@ -36,7 +36,7 @@ func flat(p *Policy, depth int, to *strings.Builder) {
 			fmt.Fprintf(to, " used=%d/%d total=%d", s.Lookups, s.Voids, s.Total)
 		}
 		for _, q := range s.Questions {
-			fmt.Fprintf(to, " %s:%s=%s%v", q.Type, q.Name, q.Answer, q.Records)
+			fmt.Fprintf(to, " %s:%s=%s%v", q.Type, q.Name, q.Status, q.Records)
 			if q.Void {
 				to.WriteString(" void")
 			}

@@ -30,7 +30,7 @@ type FetchOptions struct {
 
 	// Refuse leaves out addresses of policy hosts. Strangers write them, and
 	// may name what only we can reach: without a Refuse, what is no global
-	// unicast address (loopback, link-local, multicast) is left out.
+	// unicast address (loopback, link-local, multicast) or is private is left out.
 	Refuse func(netip.Addr) bool
 
 	Roots   *x509.CertPool // who may vouch for a policy host; the system's
@@ -172,7 +172,7 @@ func (o FetchOptions) addresses(ctx context.Context, host string) ([]netip.Addr,
 	wg.Wait()
 	refuse := o.Refuse
 	if refuse == nil {
-		refuse = func(ip netip.Addr) bool { return !ip.IsGlobalUnicast() }
+		refuse = func(ip netip.Addr) bool { return !ip.IsGlobalUnicast() || ip.IsPrivate() }
 	}
 	var all []netip.Addr
 	refused := 0

@@ -29,6 +29,8 @@ var order = [][]string{
 	{"diagnose", "world"},
 	{"diagnose/header"},
 	{"diagnose/bounce"},
+	{"relay/spool"},
+	{"relay/spool/conformance"},
 	{"ingest/maillog", "ingest/trace", "ingest/esp", "ingest/queue", "ingest/source", "watch/detect"},
 	{"explain"},
 	{"dossier"},

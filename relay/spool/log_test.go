@@ -27,7 +27,9 @@ func open(t testing.TB, o spool.Options) *spool.Log {
 	return s
 }
 
-func small(fs spool.FS) spool.Options { return spool.Options{FS: fs, SegmentSize: 1 << 20, Slack: 1 << 20} }
+func small(fs spool.FS) spool.Options {
+	return spool.Options{FS: fs, SegmentSize: 1 << 20, Slack: 1 << 20}
+}
 
 func letter(lane string) spool.Mail {
 	return spool.Mail{From: "sender@example.com", Parts: []spool.Part{{Lane: lane, Recipients: []spool.Recipient{{Address: "x@example.net"}}}}}

@@ -70,6 +70,9 @@ func (o *outbox) merge(s *Log, old map[uint64]eventAt, floor uint64, at place) {
 	if floor >= from && floor < o.first {
 		from = floor + 1
 	}
+	if most := 2*uint64(len(old)) + 1<<20; o.first-from > most {
+		from = o.first - most // beyond that the holes are larger than what is left
+	}
 	all := make([]eventAt, o.first-from, int(o.first-from)+len(o.entries))
 	for n, e := range old {
 		if n >= from && n < o.first {
@@ -104,7 +107,10 @@ func (s *Log) parseCursor(c Cursor) (uint64, error) {
 	return n, nil
 }
 
-const maxRead = 1 << 20
+const (
+	maxRead  = 1 << 20
+	maxEvent = 1 << 60 // no spool lives to see it
+)
 
 // Events implements Spool.
 func (s *Log) Events(ctx context.Context, after Cursor, n int) ([]Event, Cursor, error) {
@@ -166,6 +172,10 @@ func (s *Log) event(seen uint64) (numbered, bool, error) {
 	c := s.cursor(seen + 1)
 	lost := numbered{Event{Cursor: c, Gap: 1, Time: moment(e.time)}, seen + 1}
 	if e.at.seg == 0 {
+		for next := seen + 2; next <= o.last() && o.entries[next-o.first].at.seg == 0; next++ {
+			lost.Gap, lost.number = lost.Gap+1, next
+		}
+		lost.Cursor = s.cursor(lost.number)
 		s.mu.Unlock()
 		return lost, true, nil
 	}

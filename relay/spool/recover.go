@@ -208,7 +208,7 @@ func (s *Log) heal(x *segment) error {
 	}
 	end, torn, event := int64(segHeader), false, s.w.event
 	err = scan(x, x.disk, true, func(f *found) error {
-		if f.rec.kind == kindEvent {
+		if f.rec.kind == kindEvent && f.rec.id <= maxEvent {
 			event = max(event, f.rec.id)
 		}
 		switch {
@@ -347,7 +347,7 @@ func (l *loader) record(x *segment, f *found) error {
 			x.tombs = append(x.tombs, tomb{id, r.part})
 		}
 	case kindEvent:
-		if len(r.payload) < 8 {
+		if len(r.payload) < 8 || r.id > maxEvent {
 			return ErrDamaged
 		}
 		l.events[r.id] = eventAt{at: at, size: uint32(len(r.payload)), time: int64(binary.LittleEndian.Uint64(r.payload))}

@@ -57,37 +57,39 @@ func (b *body) ReadAt(p []byte, off int64) (n int, err error) {
 // load reads and verifies the chunk that holds an offset.
 func (b *body) load(at int64) error {
 	b.kept = nil
+	x, c, start, err := b.find(at)
+	if err != nil {
+		return fmt.Errorf("read body: %w", err)
+	}
+	defer b.s.done(x)
+	size := space(int(c.len))
+	if int64(cap(b.held)) < size {
+		b.held = make([]byte, size)
+	}
+	r, err := x.read(c.at.off, size, b.held)
+	if err != nil {
+		return fmt.Errorf("read body: %w", err)
+	}
+	b.start, b.kept = start, r.payload
+	return nil
+}
+
+// find gives the chunk that holds an offset, where it begins, and its segment in use.
+func (b *body) find(at int64) (x *segment, c chunk, start int64, err error) {
 	b.s.mu.Lock()
+	defer b.s.mu.Unlock()
 	m := b.s.messages[b.id]
 	if m == nil {
-		b.s.mu.Unlock()
-		return ErrUnknown
+		return nil, c, 0, ErrUnknown
 	}
-	start := int64(0)
-	for _, c := range m.chunks() {
-		if at >= start+int64(c.len) {
-			start += int64(c.len)
-			continue
+	for _, c = range m.chunks() {
+		if at < start+int64(c.len) {
+			x, err = b.s.use(c.at.seg)
+			return x, c, start, err
 		}
-		x, err := b.s.use(c.at.seg)
-		b.s.mu.Unlock()
-		if err != nil {
-			return err
-		}
-		defer b.s.done(x)
-		size := space(int(c.len))
-		if int64(cap(b.held)) < size {
-			b.held = make([]byte, size)
-		}
-		r, err := x.read(c.at.off, size, b.held)
-		if err != nil {
-			return fmt.Errorf("read body: %w", err)
-		}
-		b.start, b.kept = start, r.payload
-		return nil
+		start += int64(c.len)
 	}
-	b.s.mu.Unlock()
-	return fmt.Errorf("read body: %w", ErrDamaged)
+	return nil, c, 0, ErrDamaged
 }
 
 // Look implements Spool.

@@ -38,7 +38,11 @@ func Test(t *testing.T, fresh func(t *testing.T, seed uint64) Engine) {
 		})
 	}
 	for seed := range uint64(10) {
-		t.Run(fmt.Sprintf("crashes/%d", seed), func(t *testing.T) { Crashes(t, fresh(t, seed), seed, 12) })
+		rounds := 12
+		if testing.Short() {
+			rounds = 3
+		}
+		t.Run(fmt.Sprintf("crashes/%d", seed), func(t *testing.T) { Crashes(t, fresh(t, seed), seed, rounds) })
 	}
 }
 

@@ -12,10 +12,27 @@ import (
 // dirFS is a directory of this machine.
 type dirFS struct{ dir string }
 
-// Dir gives the file system of a directory, which it makes where there is none.
+// Dir gives the file system of a directory, which it makes where there is none, durably: a spool whose own name is
+// lost with the power is lost.
 func Dir(dir string) (FS, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("make spool directory: %w", err)
+	}
+	var above []string
+	for d := dir; d != filepath.Dir(d); d = filepath.Dir(d) {
+		if _, err := os.Stat(d); err == nil {
+			break
+		}
+		above = append(above, filepath.Dir(d))
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make spool directory: %w", err)
+	}
+	for _, d := range above {
+		if err := (dirFS{d}).SyncDir(); err != nil {
+			return nil, fmt.Errorf("make spool directory: %w", err)
+		}
 	}
 	return dirFS{dir}, nil
 }

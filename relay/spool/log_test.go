@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -97,7 +98,7 @@ func TestSyncBeforeAnswer(t *testing.T) {
 }
 
 func TestOnDisk(t *testing.T) {
-	dir, err := spool.Dir(t.TempDir())
+	dir, err := spool.Dir(filepath.Join(t.TempDir(), "new", "spool"))
 	if err != nil {
 		t.Fatal(err)
 	}

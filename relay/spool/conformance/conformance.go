@@ -165,6 +165,14 @@ func Crashes(t *testing.T, e Engine, seed uint64, rounds int) {
 		workers[i] = &worker{lane: fmt.Sprint("lane", i), rnd: rand.New(rand.NewPCG(seed, uint64(i)+2)), mail: map[spool.ID]*known{}}
 	}
 	for round := range rounds {
+		if round%3 == 2 { // the power goes again while it is being opened
+			e.CutAfter(rnd.IntN(30))
+			s, err := e.Open()
+			e.Crash()
+			if err == nil {
+				_ = s.Close() // its files are gone
+			}
+		}
 		s, err := e.Open()
 		if err != nil {
 			t.Fatalf("round %d: open: %v", round, err)

@@ -94,7 +94,7 @@ type Part struct {
 	Note       []byte // of a duty: what is owed
 }
 
-// Status is where a recipient stands. The words are DESIGN's; a hold is a property of lanes and is not one of them.
+// Status is where a recipient stands. A hold is a property of lanes and is not one of them.
 type Status uint8
 
 // The states. Queued and Deferred wait, the others are final; being delivered is a claim, not a status.

@@ -289,8 +289,15 @@ func (s *Log) roll() error {
 	return s.begin()
 }
 
+// seal ends the segment. All before the seal is durable before the seal is written: where there is one, what is
+// broken before it is damage, and never a torn end.
 func (s *Log) seal() error {
 	w := &s.w
+	if w.durable != w.off {
+		if err := s.sync(); err != nil {
+			return err
+		}
+	}
 	r := record{kind: kindSeal}
 	r.sum()
 	w.buf = r.append(w.buf, w.seg.number, uint32(w.durable/unit), w.seg.salt)

@@ -228,6 +228,9 @@ func (s *Log) heal(x *segment) error {
 	if err := x.f.Truncate(end); err != nil {
 		return fmt.Errorf("cut torn end of %s: %w", x.name, err)
 	}
+	if err := x.f.Sync(); err != nil { // before the seal vouches for it
+		return fmt.Errorf("cut torn end of %s: %w", x.name, err)
+	}
 	r := record{kind: kindSeal}
 	r.sum()
 	if _, err := x.f.WriteAt(r.append(nil, x.number, uint32(end/unit), x.salt), end); err != nil {
